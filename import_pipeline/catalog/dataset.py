@@ -1,0 +1,226 @@
+"""What a dataset is: a pandera model (columns and rules) and one `Dataset` record (policies).
+
+`column()` declares a column of a model; everything else (table, headers, parsers) is derived.
+Finding dataset files is `discovery.py`'s, the table is `table.py`'s.
+"""
+
+import hashlib
+import inspect
+import re
+import unicodedata
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import pandera.pandas as pandera
+import pyarrow as pa
+
+from import_pipeline.errors import ConfigurationError
+
+Case = Literal["lower", "upper"]
+EXTRA_COLUMN = "extra"
+PROVENANCE_COLUMNS = (
+    "_workspace", "_upload_id", "_row_number", "_source_time", "_loaded_at", "_row_hash",
+)  # fmt: skip
+
+
+def column(
+    *headers: str,
+    required: bool = False,
+    personal: bool = False,
+    case: Case | None = None,
+    remove: str = "",
+    **checks: Any,
+) -> Any:
+    """Declare a column of a dataset's model.
+
+    Args:
+        headers: further names the column goes by in files; case, accents, spaces, `_` and `-`
+            do not count. The attribute's own name always works.
+        required: the header must be there and no cell may be empty.
+        personal: masked in ledger, logs, events and Dagster metadata.
+        case: text is stored in this case.
+        remove: characters taken out of text before it is checked (`"-"` for plates).
+        checks: pandera's own (`ge=1900`, `isin=[…]`, `str_matches=…`) and ours
+            (`is_email=True`, see `catalog/rules.py`).
+    """
+    metadata = {"headers": headers, "personal": personal, "case": case, "remove": remove}
+    return pandera.Field(nullable=not required, metadata=metadata, **checks)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One declared column, derived from the model.
+
+    Attributes:
+        name: column in table and model.
+        arrow_type: type of its values after parsing.
+        headers: normalised header names it answers to (`normalise_header`), own name first.
+    """
+
+    name: str
+    arrow_type: pa.DataType
+    headers: tuple[str, ...]
+    required: bool
+    personal: bool
+    case: Case | None
+    remove: str
+
+
+@dataclass(frozen=True)
+class SenderOptions:
+    """What a sender may state about a file; a dataset declares defaults with the same record.
+
+    `None` means: not stated, look at the evidence.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    decimal: Literal[",", "."] | None = None
+    date_order: Literal["dmy", "mdy", "ymd"] | None = None
+    dry_run: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One kind of file and its table.
+
+    Attributes:
+        name: `[a-z][a-z0-9_]{0,39}`; the folder people drop files into, and Dagster's names.
+        model: pandera `DataFrameModel` class; the only place of columns and checks.
+        table: table in schema `public`; default: the name.
+        key: columns that identify a row within a workspace; empty: rows are only appended.
+        existing: what happens to a row whose key is in the table.
+        winner: which of several valid rows with one key in one file is loaded.
+        maximum_size: bytes.
+        maximum_reject_share: share (0 to 1) of rows with validation errors above which the file is
+            refused; not applied under 20 rows.
+        unknown_columns: what happens to headers that the model does not have; `keep` stores them
+            as JSON in the column `extra`.
+        keep_original: archive the original after its import (else it is deleted).
+        timezone: IANA name; timestamps without a zone are read in it.
+        defaults: sender's options assumed where neither sender nor evidence settles them.
+    """
+
+    name: str
+    model: type[pandera.DataFrameModel]
+    table: str = ""
+    key: tuple[str, ...] = ()
+    existing: Literal["skip", "update", "reject"] = "skip"
+    winner: Literal["first", "last"] = "first"
+    maximum_size: int = 50 * 1024**3
+    maximum_reject_share: float = 0.5
+    unknown_columns: Literal["keep", "ignore", "refuse"] = "keep"
+    keep_original: bool = True
+    timezone: str = "UTC"
+    description: str = ""
+    personal_extra: bool = True
+    defaults: SenderOptions = field(default_factory=SenderOptions)
+
+    def __post_init__(self) -> None:
+        if not self.table:
+            object.__setattr__(self, "table", self.name)
+        _validate(self)
+
+    @cached_property
+    def schema(self) -> pandera.DataFrameSchema:
+        """The model as a pandera schema."""
+        return self.model.to_schema()
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Declared columns in the model's order, without `extra`."""
+        return tuple(_column(name, c) for name, c in self.schema.columns.items())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """First 16 hex of sha256 over columns, checks and policies: what decides how a file is read."""
+        policies = (self.key, self.existing, self.winner, self.maximum_reject_share,
+                    self.unknown_columns, self.timezone, asdict(self.defaults))  # fmt: skip
+        text = repr((self.name, self.table, policies, _model_facts(self.model, self.schema)))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def where(self) -> str:
+        """File and line of the model, for messages to the engineer."""
+        try:
+            line = inspect.getsourcelines(self.model)[1]
+            return f"{inspect.getsourcefile(self.model)}:{line}"
+        except (OSError, TypeError):
+            return self.model.__module__
+
+
+def normalise_header(text: str) -> str:
+    """A header without case, accents, punctuation and spaces: `E-mail *` gives `email`."""
+    plain = unicodedata.normalize("NFKD", text)
+    return re.sub(r"[^a-z0-9]", "", "".join(c for c in plain if not unicodedata.combining(c)).lower())
+
+
+def _column(name: str, declared: Any) -> Column:
+    meta = declared.metadata or {}
+    arrow_type = getattr(declared.dtype.type, "pyarrow_dtype", None)
+    if arrow_type is None:
+        raise TypeError(f"column {name}: use a type of import_pipeline.catalog.types")
+    names = dict.fromkeys(normalise_header(h) for h in (name, *meta.get("headers", ())))
+    return Column(
+        name=name,
+        arrow_type=arrow_type,
+        headers=tuple(names),
+        required=not declared.nullable,
+        personal=bool(meta.get("personal")),
+        case=meta.get("case"),
+        remove=meta.get("remove", ""),
+    )
+
+
+def _model_facts(model: type[pandera.DataFrameModel], schema: pandera.DataFrameSchema) -> list[Any]:
+    """What of the model decides about rows: types, headers, checks with their source."""
+    facts: list[Any] = [
+        (n, str(c.dtype), c.nullable, sorted((c.metadata or {}).items(), key=str),
+         [(k.name, str(k.statistics)) for k in c.checks])
+        for n, c in schema.columns.items()
+    ]  # fmt: skip
+    try:
+        facts.append(inspect.getsource(model))
+    except (OSError, TypeError):
+        facts.append(model.__qualname__)
+    return facts
+
+
+def _validate(dataset: Dataset) -> None:
+    """Fail at load on a declaration that cannot work.
+
+    Raises:
+        ConfigurationError: names dataset, file and line.
+    """
+
+    def wrong(what: str, remedy: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"Dataset {dataset.name!r} ({dataset.where}): {what}", remedy=remedy, dataset=dataset.name
+        )
+
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", dataset.name):
+        raise wrong("its name is not allowed.", "Use [a-z][a-z0-9_]{0,39}.")
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", dataset.table):
+        raise wrong(f"its table {dataset.table!r} is not allowed.", "Use [a-z_][a-z0-9_]{0,62}.")
+    try:
+        columns = {c.name: c for c in dataset.columns}
+    except TypeError as error:
+        raise wrong(f"{error}.", "See docs/add-a-dataset.md.") from error
+    for name in columns:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) or name == EXTRA_COLUMN:
+            raise wrong(
+                f"column {name!r} has a name that is not allowed.", "Use [a-z][a-z0-9_]*, not `extra`."
+            )
+    for name in dataset.key:
+        if name not in columns:
+            raise wrong(f"its key names {name!r}, which is no column.", f"Columns: {', '.join(columns)}.")
+        if not columns[name].required:
+            raise wrong(f"its key column {name!r} may be empty.", "Declare it with required=True.")
+    owners: dict[str, str] = {}
+    for col in columns.values():
+        for header in col.headers:
+            other = owners.setdefault(header, col.name)
+            if other != col.name:
+                raise wrong(f"columns {other!r} and {col.name!r} share the header {header!r}.", "Rename one.")
