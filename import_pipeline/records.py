@@ -36,7 +36,7 @@ class ListedObject:
 
 @dataclass(frozen=True)
 class Token:
-    """Who may write: a run's creation time in Dagster (seconds since 1970), then its id; the greatest wins."""
+    """Who may write: the greatest of (a run's creation time in Dagster, seconds since 1970; its id)."""
 
     created: float
     run_id: str
@@ -61,6 +61,7 @@ class OpenedUpload:
         encoding_evidence: one phrase for the report, such as `all bytes are valid UTF-8`.
         staging: key prefix of this attempt's staging objects, ends with `/`.
         duplicate_of: upload id of the first import of the same bytes, if the work can be saved.
+        action: `import` the file, or only `report` on one that was published before.
     """
 
     upload_id: str
@@ -89,7 +90,7 @@ class OpenedUpload:
     options: SenderOptions
     staging: str
     duplicate_of: str | None = None
-    already: str | None = None
+    action: Literal["import", "report"] = "import"
 
 
 @dataclass(frozen=True)
