@@ -165,6 +165,12 @@ class BatchesMissing(ImportFailed):
     code = "batches_missing"
 
 
+class StoredObjectMissing(ImportFailed):
+    """An object that an earlier step wrote is gone; fields: `key`."""
+
+    code = "stored_object_missing"
+
+
 class TableDoesNotFit(ImportFailed):
     """The dataset's table is missing or differs from its declaration; fields: `table`, `problems`."""
 

@@ -1,0 +1,138 @@
+"""Where staging and report objects lie: the `Store` protocol, a store over a local folder, Parquet.
+
+`check` on the command line runs the whole flow over `LocalStore`; a run does over `Bucket`
+(`bucket.py`). Which key an object has is `places.py`'s business.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from import_pipeline.errors import StoredObjectMissing
+
+OCTETS = "application/octet-stream"
+
+
+class Store(Protocol):
+    """Objects by key; writing replaces, and an object is seen whole or not at all."""
+
+    def put_bytes(self, key: str, data: bytes, content_type: str = OCTETS) -> None:
+        """Write an object."""
+
+    def get_bytes(self, key: str) -> bytes:
+        """Read a whole object; `StoredObjectMissing` if it is not there."""
+
+    def put_file(self, key: str, path: Path, content_type: str = OCTETS) -> None:
+        """Write an object from a local file of any size."""
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Read an object of any size into a local file; `StoredObjectMissing` if it is not there."""
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """All keys that begin with `prefix`, sorted."""
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Delete all objects whose key begins with `prefix`; the number deleted."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object at `key`."""
+
+
+class LocalStore:
+    """A store over a folder; a key is a path below it."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def path(self, key: str) -> Path:
+        """The file that holds `key`.
+
+        Raises:
+            ValueError: the key would lead out of the folder.
+        """
+        parts = PurePosixPath(key).parts
+        if not parts or ".." in parts or key.startswith("/"):
+            raise ValueError(f"not a key of a local store: {key!r}")
+        return self.root.joinpath(*parts)
+
+    def put_bytes(self, key: str, data: bytes, content_type: str = OCTETS) -> None:
+        """Write a file; its content type is not kept."""
+        target = self._parent_made(key)
+        half = target.with_name(target.name + ".part")
+        half.write_bytes(data)
+        half.replace(target)
+
+    def get_bytes(self, key: str) -> bytes:
+        """Read a whole file."""
+        try:
+            return self.path(key).read_bytes()
+        except FileNotFoundError:
+            raise missing(key) from None
+
+    def put_file(self, key: str, path: Path, content_type: str = OCTETS) -> None:
+        """Copy a file in."""
+        target = self._parent_made(key)
+        half = target.with_name(target.name + ".part")
+        shutil.copyfile(path, half)
+        half.replace(target)
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Copy a file out."""
+        try:
+            shutil.copyfile(self.path(key), path)
+        except FileNotFoundError:
+            raise missing(key) from None
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """Keys below the folder, `.part` leftovers excluded."""
+        files = (p for p in self.root.rglob("*") if p.is_file() and p.suffix != ".part")
+        return sorted(k for k in (p.relative_to(self.root).as_posix() for p in files) if k.startswith(prefix))
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Delete files; folders left empty go too."""
+        keys = self.list_keys(prefix)
+        for key in keys:
+            path = self.path(key)
+            path.unlink(missing_ok=True)
+            for parent in path.parents:
+                if parent == self.root or any(parent.iterdir()):
+                    break
+                parent.rmdir()
+        return len(keys)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a file at `key`."""
+        return self.path(key).is_file()
+
+    def _parent_made(self, key: str) -> Path:
+        target = self.path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
+def missing(key: str) -> StoredObjectMissing:
+    """The error for a key that holds nothing."""
+    return StoredObjectMissing(
+        f"The object {key} is not there any more.", remedy="Launch the import again.", key=key
+    )
+
+
+def write_parquet(store: Store, key: str, table: pa.Table) -> None:
+    """Write a table of at most one batch (64 MB) as Parquet, zstd level 1."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", compression_level=1)
+    store.put_bytes(key, sink.getvalue().to_pybytes(), "application/vnd.apache.parquet")
+
+
+def read_parquet(store: Store, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a table of at most one batch, all columns or those named.
+
+    Raises:
+        StoredObjectMissing: there is no such object.
+    """
+    chosen = None if columns is None else list(columns)
+    return pq.read_table(pa.BufferReader(store.get_bytes(key)), columns=chosen)
