@@ -35,37 +35,6 @@ class ListedObject:
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """One object that the ledger does not know yet, as the listing showed it.
-
-    Attributes:
-        workspace, dataset: as the key names them; None where it names none.
-        ignored_reason: why it is not imported (unknown dataset or workspace); None: it is.
-    """
-
-    listed: ListedObject
-    workspace: str | None
-    dataset: str | None
-    identity: str
-    short_id: str
-    upload_id: str
-    file_name: str
-    ignored_reason: str | None = None
-
-
-@dataclass(frozen=True)
-class KnownUpload:
-    """An upload of the ledger that waits for its launch."""
-
-    upload_id: str
-    workspace: str
-    dataset: str
-    size: int
-    last_modified: datetime
-    launch_number: int
-
-
-@dataclass(frozen=True)
 class Token:
     """Who may write: the greatest of (a run's creation time in Dagster, seconds since 1970; its id)."""
 
