@@ -1,0 +1,294 @@
+"""The S3 bucket: listing, pinned reads, staging objects, links. Moving originals is `moving.py`'s.
+
+Every trouble of the network or the store is raised as `StorageUnavailable` (`faults.py`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+from import_pipeline.errors import ObjectVanished, OverwrittenBeforeRead
+from import_pipeline.records import ListedObject
+from import_pipeline.settings import Settings
+from import_pipeline.storage.faults import status, storage_errors, unavailable
+from import_pipeline.storage.metadata import decode_metadata, encode_metadata
+from import_pipeline.storage.moving import Moved, delete_object, move_object
+from import_pipeline.storage.places import UPLOADS
+from import_pipeline.storage.store import OCTETS, missing
+
+MIB = 1024**2
+CHUNK_BYTES = 8 * MIB
+RESUMES = 4
+BROKEN_BODY = (IncompleteReadError, ResponseStreamingError, ReadTimeoutError)
+NOT_THERE = (404, 405)  # 405: the version is a delete marker
+
+
+def s3_client(settings: Settings) -> Any:
+    """A boto3 client for the store of `settings`: signature v4, short time-outs, standard retries."""
+    secret, token = settings.aws_secret_access_key, settings.aws_session_token
+    return boto3.Session().client(
+        "s3",
+        endpoint_url=settings.aws_endpoint_url,
+        region_name=settings.aws_region,
+        aws_access_key_id=settings.aws_access_key_id,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        aws_session_token=token.get_secret_value() if token else None,
+        config=Config(
+            signature_version="s3v4",
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "max_attempts": 5},
+            max_pool_connections=16,
+            s3={"addressing_style": "path"} if settings.aws_endpoint_url else {},
+        ),
+    )
+
+
+class Bucket:
+    """One bucket; implements `Store`.
+
+    Args:
+        client: boto3 S3 client.
+        copy_part_bytes: objects above four of these are copied in parts of at least this size.
+    """
+
+    def __init__(self, client: Any, name: str, *, copy_part_bytes: int = 256 * MIB):
+        self.client = client
+        self.name = name
+        self.copy_part_bytes = copy_part_bytes
+
+    # -- originals ---------------------------------------------------------------------------------
+
+    def list_objects(self, prefix: str = UPLOADS) -> Iterator[ListedObject]:
+        """All objects below a prefix, in key order.
+
+        Raises:
+            StorageUnavailable: the listing failed, at its start or in the middle; never "nothing there".
+        """
+        with storage_errors(f"list {self.name}/{prefix}"):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield self._listed(entry["Key"], entry["Size"], entry)
+
+    def head(self, key: str, version_id: str | None = None) -> tuple[ListedObject, dict[str, str]] | None:
+        """An object's facts, equal to those of a listing, and its metadata; None if it is not there."""
+        pin = {"VersionId": version_id} if version_id else {}
+        try:
+            with storage_errors(f"look at {key}"):
+                found = self.client.head_object(Bucket=self.name, Key=key, **pin)
+        except ClientError as error:
+            if status(error) in NOT_THERE:
+                return None
+            raise
+        return self._listed(key, found["ContentLength"], found), decode_metadata(found["Metadata"])
+
+    def read_pinned(self, source: ListedObject, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+        """The bytes of exactly this object, in pieces of at most `chunk_bytes`.
+
+        A body that breaks off is resumed where it broke, still pinned, so the bytes of two objects
+        are never mixed.
+
+        Raises:
+            ObjectVanished: it was deleted.
+            OverwrittenBeforeRead: another object took its key; field `successor`.
+            StorageUnavailable: the store does not answer, or the body broke off too often.
+        """
+        done, resumes = 0, 0
+        while done < source.size:
+            before = done
+            try:
+                with closing(self._open_pinned(source, done)) as body:
+                    while piece := body.read(chunk_bytes):
+                        done += len(piece)
+                        yield piece
+                if done < source.size:
+                    raise IncompleteReadError(actual_bytes=done, expected_bytes=source.size)
+            except BROKEN_BODY as error:
+                resumes = 0 if done > before else resumes + 1
+                if resumes > RESUMES:
+                    raise unavailable(f"read {source.key}", error) from error
+        if done > source.size:
+            raise unavailable(f"read {source.key}", f"{done} bytes came, {source.size} were listed")
+
+    def move(self, source: ListedObject, target_key: str) -> Moved:
+        """Move an original to its place in archive or quarantine: `moving.move_object`."""
+        return move_object(self.client, source, target_key, part_bytes=self.copy_part_bytes)
+
+    def delete_pinned(self, source: ListedObject) -> Moved:
+        """Delete exactly this object, keeping a newer one at its key: `moving.delete_object`."""
+        return delete_object(self.client, source)
+
+    def upload_file(
+        self,
+        path: Path,
+        key: str,
+        metadata: Mapping[str, str],
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Upload a file of any size in parts.
+
+        Args:
+            progress: called with the number of bytes sent since the last call.
+        """
+        with storage_errors(f"write {key}"), path.open("rb") as file:
+            self.client.upload_fileobj(
+                file,
+                self.name,
+                key,
+                ExtraArgs={"Metadata": encode_metadata(metadata)},
+                Callback=progress,
+                Config=TransferConfig(multipart_threshold=16 * MIB, multipart_chunksize=16 * MIB),
+            )
+
+    # -- objects of ours ---------------------------------------------------------------------------
+
+    def put_bytes(self, key: str, data: bytes, content_type: str = OCTETS) -> None:
+        """Write an object."""
+        with storage_errors(f"write {key}"):
+            self.client.put_object(Bucket=self.name, Key=key, Body=data, ContentType=content_type)
+
+    def get_bytes(self, key: str) -> bytes:
+        """Read a whole object.
+
+        Raises:
+            StoredObjectMissing: it is not there.
+        """
+        for _ in range(RESUMES):
+            try:
+                with closing(self._open(key)) as body:
+                    return bytes(body.read())
+            except BROKEN_BODY as error:
+                broken = error
+        raise unavailable(f"read {key}", broken) from broken
+
+    def put_file(self, key: str, path: Path, content_type: str = OCTETS) -> None:
+        """Write an object from a file of any size."""
+        with storage_errors(f"write {key}"), path.open("rb") as file:
+            self.client.upload_fileobj(file, self.name, key, ExtraArgs={"ContentType": content_type})
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Read an object of any size into a file.
+
+        Raises:
+            StoredObjectMissing: it is not there.
+        """
+        try:
+            with storage_errors(f"read {key}"):
+                self.client.download_file(self.name, key, str(path))
+        except ClientError as error:
+            if status(error) in NOT_THERE:
+                raise missing(key) from error
+            raise
+
+    def list_keys(self, prefix: str) -> list[str]:
+        """All keys that begin with `prefix`, sorted."""
+        return sorted(listed.key for listed in self.list_objects(prefix))
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Delete all objects whose key begins with `prefix`; the number deleted.
+
+        Raises:
+            ValueError: the prefix would reach originals that people dropped.
+        """
+        if not prefix or UPLOADS.startswith(prefix) or prefix.startswith(UPLOADS):
+            raise ValueError(f"originals are never deleted by prefix: {prefix!r}")
+        keys = self.list_keys(prefix)
+        for start in range(0, len(keys), 1000):
+            some = [{"Key": key} for key in keys[start : start + 1000]]
+            with storage_errors(f"delete {prefix}"):
+                result = self.client.delete_objects(Bucket=self.name, Delete={"Objects": some, "Quiet": True})
+            if failed := result.get("Errors"):
+                raise unavailable(f"delete {failed[0]['Key']}", failed[0].get("Message", ""))
+        return len(keys)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object at `key`."""
+        return self.head(key) is not None
+
+    def url(self, key: str, seconds: int) -> str:
+        """A link that gives the object to whoever has it, for `seconds` (at most 7 days)."""
+        return str(
+            self.client.generate_presigned_url(
+                "get_object", Params={"Bucket": self.name, "Key": key}, ExpiresIn=seconds
+            )
+        )
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    def _listed(self, key: str, size: int, facts: Mapping[str, Any]) -> ListedObject:
+        """One object, from a listing or a HEAD: the same record from either.
+
+        LastModified is cut to whole seconds, since a HEAD tells no more and some stores list more.
+        """
+        modified: datetime = facts["LastModified"]
+        version = facts.get("VersionId")
+        return ListedObject(
+            bucket=self.name,
+            key=key,
+            etag=str(facts["ETag"]).strip('"'),
+            size=int(size),
+            last_modified=modified.astimezone(UTC).replace(microsecond=0),
+            version_id=None if version == "null" else version,
+        )
+
+    def _open(self, key: str) -> Any:
+        try:
+            with storage_errors(f"read {key}"):
+                return self.client.get_object(Bucket=self.name, Key=key)["Body"]
+        except ClientError as error:
+            if status(error) in NOT_THERE:
+                raise missing(key) from error
+            raise
+
+    def _open_pinned(self, source: ListedObject, start: int) -> Any:
+        """The body of the pinned object from byte `start` on."""
+        pin = {"IfMatch": f'"{source.etag}"'}
+        if source.version_id:
+            pin["VersionId"] = source.version_id
+        if start:
+            pin["Range"] = f"bytes={start}-"
+        try:
+            with storage_errors(f"read {source.key}"):
+                found = self.client.get_object(Bucket=source.bucket, Key=source.key, **pin)
+        except ClientError as error:
+            if status(error) in NOT_THERE:
+                raise self._vanished(source) from error
+            if status(error) in (412, 416):
+                raise self._overwritten(source) from error
+            raise
+        if start and not str(found.get("ContentRange", "")).startswith(f"bytes {start}-"):
+            found["Body"].close()
+            raise unavailable(f"read {source.key}", "the store does not honour byte ranges")
+        return found["Body"]
+
+    def _vanished(self, source: ListedObject) -> ObjectVanished:
+        return ObjectVanished(
+            f"{source.key} was deleted before it could be read.",
+            remedy="Drop the file again; after that leave it there until its report has come.",
+            key=source.key,
+        )
+
+    def _overwritten(self, source: ListedObject) -> ObjectVanished | OverwrittenBeforeRead:
+        successor = self.head(source.key)
+        if successor is None:
+            return self._vanished(source)
+        newer = successor[0]
+        return OverwrittenBeforeRead(
+            f"{source.key} was overwritten before it could be read: the file of "
+            f"{newer.last_modified:%Y-%m-%d %H:%M:%S} UTC took its place and is imported on its own.",
+            remedy="If the older file matters too, drop it again under another name.",
+            key=source.key,
+            successor={
+                "etag": newer.etag,
+                "size": newer.size,
+                "last_modified": newer.last_modified.isoformat(),
+            },
+        )

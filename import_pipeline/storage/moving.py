@@ -1,0 +1,169 @@
+"""Moving one original inside the bucket without ever losing a newer one at its key.
+
+Copy pinned to the ETag, verify the copy, delete pinned: a kill between any two of them is mended
+by doing it again.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from import_pipeline.records import ListedObject
+from import_pipeline.storage.faults import answer, status, storage_errors, unavailable
+
+Moved = Literal["moved", "gone", "newer_arrival"]
+MAXIMUM_PARTS = 10_000
+PARALLEL_PARTS = 4
+NO_CONDITIONAL_DELETE = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest", "400", "501"})
+KEPT_HEADERS = (
+    "ContentType", "ContentEncoding", "ContentDisposition", "ContentLanguage", "CacheControl", "Metadata",
+)  # fmt: skip
+
+
+def move_object(client: Any, source: ListedObject, target_key: str, *, part_bytes: int) -> Moved:
+    """Copy, verify, delete.
+
+    Args:
+        part_bytes: an object above four of these is copied in parts of at least this size.
+
+    Returns:
+        `moved`; `gone` if the original is not there (moved before, or deleted); `newer_arrival` if
+        another object has its key by now, which stays untouched.
+
+    Raises:
+        StorageUnavailable: the store does not answer, or the copy is not like the original.
+    """
+    try:
+        with storage_errors(f"copy {source.key}"):
+            if source.size > 4 * part_bytes:
+                _copy_in_parts(client, source, target_key, part_bytes)
+            else:
+                client.copy_object(
+                    Bucket=source.bucket,
+                    Key=target_key,
+                    CopySource=_copy_source(source),
+                    CopySourceIfMatch=f'"{source.etag}"',
+                )
+            original = _head_pinned(client, source)
+    except ClientError as error:
+        return _without_original(error)
+    with storage_errors(f"verify {target_key}"):
+        _verify(client, original, source, target_key)
+    return delete_object(client, source)
+
+
+def delete_object(client: Any, source: ListedObject) -> Moved:
+    """Delete exactly this object: by its version, else on condition of its ETag.
+
+    The same bytes dropped again have the same ETag, so LastModified is compared first. A store that
+    refuses a conditional delete gets a plain one right after that look: there, an object written in
+    the milliseconds between the two is lost (`import-pipeline doctor` says whether yours is one).
+    """
+    try:
+        with storage_errors(f"delete {source.key}"):
+            if source.version_id:
+                client.delete_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+                return "moved"
+            if not _is_still(client, source) or not _delete_on_condition(client, source):
+                return "newer_arrival"
+    except ClientError as error:
+        return _without_original(error)
+    return "moved"
+
+
+def _delete_on_condition(client: Any, source: ListedObject) -> bool:
+    """Delete; whether it still was that object, in a store that cannot tell by itself."""
+    try:
+        client.delete_object(Bucket=source.bucket, Key=source.key, IfMatch=f'"{source.etag}"')
+    except ClientError as error:
+        if status(error) != 501 and answer(error) not in NO_CONDITIONAL_DELETE:
+            raise
+        if not _is_still(client, source):
+            return False
+        client.delete_object(Bucket=source.bucket, Key=source.key)
+    return True
+
+
+def _is_still(client: Any, source: ListedObject) -> bool:
+    found = client.head_object(Bucket=source.bucket, Key=source.key)
+    modified = found["LastModified"].astimezone(UTC).replace(microsecond=0)
+    return bool(found["ETag"].strip('"') == source.etag and modified == source.last_modified)
+
+
+def _without_original(error: ClientError) -> Moved:
+    """What an answer says about the original.
+
+    Raises:
+        ClientError: it says something else.
+    """
+    if status(error) == 404 and answer(error) in ("NoSuchKey", "NoSuchVersion", "404"):
+        return "gone"
+    if status(error) == 412:
+        return "newer_arrival"
+    raise error
+
+
+def _copy_source(source: ListedObject) -> dict[str, str]:
+    version = {"VersionId": source.version_id} if source.version_id else {}
+    return {"Bucket": source.bucket, "Key": source.key, **version}
+
+
+def _copy_in_parts(client: Any, source: ListedObject, target_key: str, part_bytes: int) -> None:
+    """Copy inside the store, part by part, each pinned; an incomplete upload is aborted."""
+    found = _head_pinned(client, source)
+    kept = {name: found[name] for name in KEPT_HEADERS if found.get(name)}
+    place = {"Bucket": source.bucket, "Key": target_key}
+    place["UploadId"] = client.create_multipart_upload(**place, **kept)["UploadId"]
+    step = max(part_bytes, -(-source.size // MAXIMUM_PARTS))
+
+    def copy(number: int) -> dict[str, Any]:
+        start = (number - 1) * step
+        end = min(start + step, source.size) - 1
+        result = client.upload_part_copy(
+            **place,
+            PartNumber=number,
+            CopySource=_copy_source(source),
+            CopySourceIfMatch=f'"{source.etag}"',
+            CopySourceRange=f"bytes={start}-{end}",
+        )
+        return {"PartNumber": number, "ETag": result["CopyPartResult"]["ETag"]}
+
+    try:
+        with ThreadPoolExecutor(PARALLEL_PARTS) as pool:
+            parts = list(pool.map(copy, range(1, -(-source.size // step) + 1)))
+        client.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
+    except BaseException:
+        client.abort_multipart_upload(**place)
+        raise
+
+
+def _head_pinned(client: Any, source: ListedObject) -> dict[str, Any]:
+    version = {"VersionId": source.version_id} if source.version_id else {}
+    pin = f'"{source.etag}"'
+    found = client.head_object(
+        Bucket=source.bucket, Key=source.key, IfMatch=pin, ChecksumMode="ENABLED", **version
+    )
+    return dict(found)
+
+
+def _verify(client: Any, original: dict[str, Any], source: ListedObject, target_key: str) -> None:
+    """Compare copy and original: size always, checksum and ETag where both say the same thing."""
+    copy = client.head_object(Bucket=source.bucket, Key=target_key, ChecksumMode="ENABLED")
+    if copy["ContentLength"] != source.size or not _alike(original, copy):
+        client.delete_object(Bucket=source.bucket, Key=target_key)
+        raise unavailable(f"copy {source.key}", "the copy is not like the original")
+
+
+def _alike(original: dict[str, Any], copy: dict[str, Any]) -> bool:
+    """Whether every checksum over the whole object that both have is the same."""
+    whole = original.get("ChecksumType") == copy.get("ChecksumType") == "FULL_OBJECT"
+    names = [n for n in original if n.startswith("Checksum") and n != "ChecksumType" and n in copy]
+    if whole and any(original[n] != copy[n] for n in names):
+        return False
+    etags = [original["ETag"].strip('"'), copy["ETag"].strip('"')]
+    both_md5 = all("-" not in e for e in etags) and not any(
+        str(h.get("ServerSideEncryption", "")).startswith("aws:kms") for h in (original, copy)
+    )
+    return not both_md5 or etags[0] == etags[1]

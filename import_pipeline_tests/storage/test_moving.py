@@ -1,0 +1,143 @@
+"""Moving an original never loses a newer one at its key, against the emulator."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from import_pipeline.errors import StorageUnavailable
+from import_pipeline.records import ListedObject
+from import_pipeline.storage.bucket import Bucket
+
+KEY, TARGET = "uploads/acme/leads/a.csv", "archive/acme/leads/0123456789ab/a.csv"
+MIB = 1024**2
+
+
+@pytest.fixture
+def bucket(s3, bucket_name: str) -> Bucket:
+    return Bucket(s3, bucket_name)
+
+
+def put(bucket: Bucket, body: bytes, **more: Any) -> ListedObject:
+    bucket.client.put_object(Bucket=bucket.name, Key=KEY, Body=body, **more)
+    found = bucket.head(KEY)
+    assert found is not None
+    return found[0]
+
+
+def keys(bucket: Bucket) -> list[str]:
+    return bucket.list_keys("")
+
+
+def test_a_move_takes_bytes_type_and_metadata_along_and_can_be_repeated(bucket: Bucket) -> None:
+    source = put(bucket, b"rows", ContentType="text/csv", Metadata={"name": "x"})
+    assert bucket.move(source, TARGET) == "moved"
+    assert keys(bucket) == [TARGET]
+    assert bucket.get_bytes(TARGET) == b"rows"
+    found = bucket.client.head_object(Bucket=bucket.name, Key=TARGET)
+    assert (found["ContentType"], found["Metadata"]) == ("text/csv", {"name": "x"})
+    assert bucket.move(source, TARGET) == "gone"
+    assert bucket.get_bytes(TARGET) == b"rows"
+
+
+def test_a_large_object_is_copied_in_parts_with_its_type_and_metadata(s3, bucket_name: str) -> None:
+    bucket = Bucket(s3, bucket_name, copy_part_bytes=5 * MIB)
+    body = b"0123456789abcdef" * (21 * MIB // 16)
+    source = put(bucket, body, ContentType="text/csv", Metadata={"name": "x"})
+    assert bucket.move(source, TARGET) == "moved"
+    assert keys(bucket) == [TARGET]
+    assert bucket.get_bytes(TARGET) == body
+    found = s3.head_object(Bucket=bucket_name, Key=TARGET)
+    assert found["ETag"].strip('"').endswith("-5")
+    assert (found["ContentType"], found["Metadata"]) == ("text/csv", {"name": "x"})
+
+
+def test_a_large_object_overwritten_before_its_copy_leaves_no_incomplete_upload(s3, bucket_name: str) -> None:
+    bucket = Bucket(s3, bucket_name, copy_part_bytes=5 * MIB)
+    source = put(bucket, b"a" * 21 * MIB)
+    real = s3.upload_part_copy
+
+    def overwritten_meanwhile(**arguments: Any) -> Any:
+        if arguments["PartNumber"] == 1:
+            put(bucket, b"newer")
+        return real(**arguments)
+
+    s3.upload_part_copy = overwritten_meanwhile
+    assert bucket.move(source, TARGET) == "newer_arrival"
+    assert keys(bucket) == [KEY]
+    assert bucket.get_bytes(KEY) == b"newer"
+    assert not s3.list_multipart_uploads(Bucket=bucket_name).get("Uploads")
+
+
+def test_a_newer_arrival_at_the_key_stays(bucket: Bucket) -> None:
+    source = put(bucket, b"older")
+    put(bucket, b"newer")
+    assert bucket.move(source, TARGET) == "newer_arrival"
+    assert keys(bucket) == [KEY]
+    assert bucket.get_bytes(KEY) == b"newer"
+
+
+def test_an_arrival_between_copy_and_delete_stays(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = put(bucket, b"older")
+    real = bucket.client.delete_object
+
+    def overwritten_just_before(**arguments: Any) -> Any:
+        put(bucket, b"newer")
+        return real(**arguments)
+
+    monkeypatch.setattr(bucket.client, "delete_object", overwritten_just_before)
+    assert bucket.move(source, TARGET) == "newer_arrival"
+    assert bucket.get_bytes(KEY) == b"newer"
+    assert bucket.get_bytes(TARGET) == b"older"
+
+
+def test_the_same_bytes_dropped_again_later_stay(bucket: Bucket) -> None:
+    """Their ETag is the same, so only LastModified tells the two arrivals apart."""
+    now = put(bucket, b"same")
+    earlier = ListedObject(now.bucket, KEY, now.etag, now.size, now.last_modified - timedelta(seconds=5))
+    assert bucket.move(earlier, TARGET) == "newer_arrival"
+    assert bucket.get_bytes(KEY) == b"same"
+
+
+def test_a_pinned_version_goes_and_the_newer_version_stays(bucket: Bucket) -> None:
+    bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    source = put(bucket, b"older")
+    put(bucket, b"newer")
+    assert bucket.move(source, TARGET) == "moved"
+    assert bucket.get_bytes(TARGET) == b"older"
+    assert bucket.get_bytes(KEY) == b"newer"
+
+
+@pytest.mark.parametrize("overwritten", [False, True])
+def test_a_store_without_conditional_delete_gets_a_plain_one_after_a_look(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, overwritten: bool
+) -> None:
+    source = put(bucket, b"older")
+    real = bucket.client.delete_object
+
+    def no_conditions(**arguments: Any) -> Any:
+        if "IfMatch" not in arguments:
+            return real(**arguments)
+        if overwritten:
+            put(bucket, b"newer")
+        answer = {"Error": {"Code": "NotImplemented"}, "ResponseMetadata": {"HTTPStatusCode": 501}}
+        raise ClientError(answer, "DeleteObject")
+
+    monkeypatch.setattr(bucket.client, "delete_object", no_conditions)
+    assert bucket.move(source, TARGET) == ("newer_arrival" if overwritten else "moved")
+    assert keys(bucket) == [TARGET] + [KEY] * overwritten
+
+
+def test_a_copy_that_is_not_like_the_original_is_thrown_away(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = put(bucket, b"rows")
+
+    def copies_badly(**arguments: Any) -> Any:
+        return bucket.client.put_object(Bucket=bucket.name, Key=arguments["Key"], Body=b"sowr")
+
+    monkeypatch.setattr(bucket.client, "copy_object", copies_badly)
+    with pytest.raises(StorageUnavailable, match="not like"):
+        bucket.move(source, TARGET)
+    assert keys(bucket) == [KEY]
