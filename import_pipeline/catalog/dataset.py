@@ -1,13 +1,16 @@
 """What a dataset is: a pandera model (columns and rules) and one `Dataset` record (policies).
 
 `column()` declares a column of a model; everything else (table, headers, parsers) is derived.
-Finding dataset files is `discovery.py`'s, the table is `table.py`'s.
+Finding dataset files is `discovery.py`'s, the rules are `rules.py`'s, tables are the ledger's.
 """
 
 import hashlib
 import inspect
 import re
+import sys
 import unicodedata
+import zoneinfo
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -15,10 +18,17 @@ from typing import Any, Literal
 import pandera.pandas as pandera
 import pyarrow as pa
 
+# Imported for its effect: it registers the rules that `column(is_email=True)` names.
+from import_pipeline.catalog import rules  # noqa: F401
 from import_pipeline.errors import ConfigurationError
 
 Case = Literal["lower", "upper"]
 EXTRA_COLUMN = "extra"
+_POLICIES = {
+    "existing": ("skip", "update", "reject"),
+    "winner": ("first", "last"),
+    "unknown_columns": ("keep", "ignore", "refuse"),
+}
 PROVENANCE_COLUMNS = (
     "_workspace", "_upload_id", "_row_number", "_source_time", "_loaded_at", "_row_hash",
 )  # fmt: skip
@@ -45,7 +55,8 @@ def column(
             (`is_email=True`, see `catalog/rules.py`).
     """
     metadata = {"headers": headers, "personal": personal, "case": case, "remove": remove}
-    return pandera.Field(nullable=not required, metadata=metadata, **checks)
+    wanted = {name: value for name, value in checks.items() if value is not False}
+    return pandera.Field(nullable=not required, metadata=metadata, **wanted)
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,9 @@ class Dataset:
             as JSON in the column `extra`.
         keep_original: archive the original after its import (else it is deleted).
         timezone: IANA name; timestamps without a zone are read in it.
+        personal_extra: whether the unknown columns kept in `extra` are masked like personal ones.
         defaults: sender's options assumed where neither sender nor evidence settles them.
+        where: file and line of the declaration, for messages to the engineer.
     """
 
     name: str
@@ -117,8 +130,10 @@ class Dataset:
     description: str = ""
     personal_extra: bool = True
     defaults: SenderOptions = field(default_factory=SenderOptions)
+    where: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "where", _declared_at())
         if not self.table:
             object.__setattr__(self, "table", self.name)
         _validate(self)
@@ -140,15 +155,6 @@ class Dataset:
                     self.unknown_columns, self.timezone, asdict(self.defaults))  # fmt: skip
         text = repr((self.name, self.table, policies, _model_facts(self.model, self.schema)))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    @property
-    def where(self) -> str:
-        """File and line of the model, for messages to the engineer."""
-        try:
-            line = inspect.getsourcelines(self.model)[1]
-            return f"{inspect.getsourcefile(self.model)}:{line}"
-        except (OSError, TypeError):
-            return self.model.__module__
 
 
 def normalise_header(text: str) -> str:
@@ -174,6 +180,15 @@ def _column(name: str, declared: Any) -> Column:
     )
 
 
+def _declared_at() -> str:
+    """File and line of the `Dataset(...)` call that is being carried out."""
+    frame = sys._getframe(1)
+    # Skips this file and the __init__ that dataclass generates in it.
+    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
 def _model_facts(model: type[pandera.DataFrameModel], schema: pandera.DataFrameSchema) -> list[Any]:
     """What of the model decides about rows: types, headers, checks with their source."""
     facts: list[Any] = [
@@ -181,10 +196,13 @@ def _model_facts(model: type[pandera.DataFrameModel], schema: pandera.DataFrameS
          [(k.name, str(k.statistics)) for k in c.checks])
         for n, c in schema.columns.items()
     ]  # fmt: skip
-    try:
-        facts.append(inspect.getsource(model))
-    except (OSError, TypeError):
-        facts.append(model.__qualname__)
+    for cls in model.__mro__:
+        if cls is pandera.DataFrameModel:
+            break
+        try:
+            facts.append(inspect.getsource(cls))
+        except (OSError, TypeError):
+            facts.append(cls.__qualname__)
     return facts
 
 
@@ -194,33 +212,90 @@ def _validate(dataset: Dataset) -> None:
     Raises:
         ConfigurationError: names dataset, file and line.
     """
-
-    def wrong(what: str, remedy: str) -> ConfigurationError:
-        return ConfigurationError(
-            f"Dataset {dataset.name!r} ({dataset.where}): {what}", remedy=remedy, dataset=dataset.name
-        )
-
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", dataset.name):
-        raise wrong("its name is not allowed.", "Use [a-z][a-z0-9_]{0,39}.")
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", dataset.table):
-        raise wrong(f"its table {dataset.table!r} is not allowed.", "Use [a-z_][a-z0-9_]{0,62}.")
     try:
         columns = {c.name: c for c in dataset.columns}
-    except TypeError as error:
-        raise wrong(f"{error}.", "See docs/add-a-dataset.md.") from error
-    for name in columns:
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) or name == EXTRA_COLUMN:
-            raise wrong(
-                f"column {name!r} has a name that is not allowed.", "Use [a-z][a-z0-9_]*, not `extra`."
+        schema = dataset.schema
+    except (TypeError, pandera.errors.SchemaInitError) as error:
+        raise _wrong(dataset, f"{error}.", "See docs/add-a-dataset.md.") from error
+    _validate_policies(dataset)
+    _validate_model(dataset, schema)
+    _validate_columns(dataset, columns)
+    _validate_key(dataset, columns)
+
+
+def _wrong(dataset: Dataset, what: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"Dataset {dataset.name!r} ({dataset.where}): {what}", remedy=remedy, dataset=dataset.name
+    )
+
+
+def _validate_policies(dataset: Dataset) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", dataset.name):
+        raise _wrong(dataset, "its name is not allowed.", "Use [a-z][a-z0-9_]{0,39}.")
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", dataset.table):
+        raise _wrong(dataset, f"its table {dataset.table!r} is not allowed.", "Use [a-z_][a-z0-9_]{0,62}.")
+    for name, allowed in _POLICIES.items():
+        if getattr(dataset, name) not in allowed:
+            raise _wrong(
+                dataset,
+                f"{name}={getattr(dataset, name)!r} is not allowed.",
+                f"Use one of: {', '.join(allowed)}.",
             )
-    for name in dataset.key:
-        if name not in columns:
-            raise wrong(f"its key names {name!r}, which is no column.", f"Columns: {', '.join(columns)}.")
-        if not columns[name].required:
-            raise wrong(f"its key column {name!r} may be empty.", "Declare it with required=True.")
+    if not 0 <= dataset.maximum_reject_share <= 1:
+        raise _wrong(dataset, "its maximum_reject_share is no share.", "Use a number from 0 to 1.")
+    if dataset.maximum_size <= 0:
+        raise _wrong(dataset, "its maximum_size is not above 0.", "Give it in bytes.")
+    try:
+        zoneinfo.ZoneInfo(dataset.timezone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+        raise _wrong(
+            dataset, f"there is no time zone {dataset.timezone!r}.", "Use one such as America/Sao_Paulo."
+        ) from error
+
+
+def _validate_model(dataset: Dataset, schema: pandera.DataFrameSchema) -> None:
+    """Refuse what pandera offers but a file read in batches cannot keep."""
+    if schema.unique or any(c.unique for c in schema.columns.values()):
+        raise _wrong(dataset, "`unique` sees one batch only.", "Name the columns in the dataset's key.")
+    if schema.index is not None:
+        raise _wrong(dataset, "the model declares an index.", "Remove it: the index is the row number.")
+    if schema.parsers or any(c.parsers for c in schema.columns.values()):
+        raise _wrong(dataset, "the model has parsers.", "Use `case` and `remove` of column().")
+    for check in [*schema.checks, *(k for c in schema.columns.values() for k in c.checks)]:
+        if check.groupby is not None or check.n_failure_cases is not None:
+            raise _wrong(
+                dataset, f"check {check.name!r} uses groupby or n_failure_cases.", "Judge each row by itself."
+            )
+
+
+def _validate_columns(dataset: Dataset, columns: Mapping[str, Column]) -> None:
     owners: dict[str, str] = {}
     for col in columns.values():
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", col.name) or col.name == EXTRA_COLUMN:
+            raise _wrong(
+                dataset,
+                f"column {col.name!r} has a name that is not allowed.",
+                "Use [a-z][a-z0-9_]*, not `extra`.",
+            )
+        if (col.case or col.remove) and not pa.types.is_string(col.arrow_type):
+            raise _wrong(
+                dataset, f"column {col.name!r} has case or remove and is not text.", "Declare it as Text."
+            )
         for header in col.headers:
             other = owners.setdefault(header, col.name)
             if other != col.name:
-                raise wrong(f"columns {other!r} and {col.name!r} share the header {header!r}.", "Rename one.")
+                raise _wrong(
+                    dataset, f"columns {other!r} and {col.name!r} share the header {header!r}.", "Rename one."
+                )
+
+
+def _validate_key(dataset: Dataset, columns: Mapping[str, Column]) -> None:
+    if len(set(dataset.key)) != len(dataset.key):
+        raise _wrong(dataset, "its key names a column twice.", "Name each once.")
+    for name in dataset.key:
+        if name not in columns:
+            raise _wrong(
+                dataset, f"its key names {name!r}, which is no column.", f"Columns: {', '.join(columns)}."
+            )
+        if not columns[name].required:
+            raise _wrong(dataset, f"its key column {name!r} may be empty.", "Declare it with required=True.")

@@ -1,0 +1,296 @@
+"""The closed set of codes: what each means and what to do about it.
+
+File-level codes are those of the classes in `errors.py`; row-level codes carry the template of
+their message. docs/error-codes.md is made from this file (`error_codes_page`); a test holds them equal.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["file", "row", "duplicate", "warning", "system"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """One code of the closed set.
+
+    Attributes:
+        level: `file`: the whole file is refused; `row`: the row is a reject; `duplicate`: the row is
+            not loaded because of its key; `warning`: listed, never counted; `system`: our own
+            trouble, or the engineer's, never the sender's.
+        meaning: one sentence for docs/error-codes.md.
+        remedy: what to do; shown to the sender. `{detail}` is filled in as in `message`.
+        message: row-level: the sentence after `Row 17, column "E-mail": `. `{value}` is the quoted
+            cell, `{detail}` the rule's own words (`at least 1900`).
+    """
+
+    code: str
+    level: Level
+    meaning: str
+    remedy: str
+    message: str = ""
+
+
+def _file(code: str, meaning: str, remedy: str) -> Code:
+    return Code(code, "file", meaning, remedy)
+
+
+def _row(code: str, meaning: str, message: str, remedy: str) -> Code:
+    return Code(code, "row", meaning, remedy, message)
+
+
+def _system(code: str, meaning: str, remedy: str) -> Code:
+    return Code(code, "system", meaning, remedy)
+
+
+_FILE = (
+    _file("refused", "The file cannot be imported; the message says why.", "Do what the message says."),
+    _file("empty_file", "The file has no content.", "Export it again and send it once more."),
+    _file("unsupported_format", "The content is of a type that is not read.", "Send CSV."),
+    _file(
+        "unsupported_encoding",
+        "The text is in an encoding that is not read, or not in the stated one.",
+        "Save the file as UTF-8, or state the option `encoding`.",
+    ),
+    _file("missing_columns", "Required columns are not in the header.", "Add them, or rename the columns."),
+    _file("duplicate_header", "Two header cells name the same column.", "Rename or remove one of them."),
+    _file(
+        "unknown_columns",
+        "The header has columns that the dataset does not know, and the dataset refuses them.",
+        "Remove or rename them.",
+    ),
+    _file("file_too_large", "The file is larger than the dataset allows.", "Send it in several files."),
+    _file(
+        "unclosed_quote",
+        "A quoted cell never closes, so the rest of the file cannot be told apart.",
+        "Close or remove the quote at the stated line.",
+    ),
+    _file(
+        "too_many_rejects",
+        "More rows have errors than the dataset allows.",
+        "Look at errors.csv: one wrong column or setting is the usual cause.",
+    ),
+    _file(
+        "checksum_mismatch",
+        "The bytes are not those whose sha256 was stated at the upload.",
+        "Upload the file again.",
+    ),
+    _file("bad_option", "A stated option has a value that is not allowed.", "Use one of the allowed values."),
+    _file("object_vanished", "The object was deleted before it could be read.", "Upload it again."),
+    _file(
+        "overwritten_before_read",
+        "Another file took its place before it could be read.",
+        "Nothing: the newer file is imported. Send the older one under another name if both are needed.",
+    ),
+)
+
+_ROW = (
+    _row("missing_value", "A required cell is empty.", "the cell is empty.", "Fill it in."),
+    _row(
+        "not_a_number",
+        "The cell is not a number in the notation of its column.",
+        "{value} is not a number{detail}.",
+        "Write digits with one decimal mark, without units.",
+    ),
+    _row(
+        "not_a_whole_number",
+        "A column of whole numbers has a fraction.",
+        "{value} is not a whole number.",
+        "Write it without decimals.",
+    ),
+    _row(
+        "ambiguous_number",
+        "The cell can be read as thousands or as decimals, and nothing in the file settles it.",
+        "{value} can be read in two ways.",
+        "Write it without thousands separators, or state the option `decimal`.",
+    ),
+    _row(
+        "too_many_decimals",
+        "The number has more decimals than the column keeps; it is never rounded.",
+        "{value} has more than {detail} decimals.",
+        "Round it to {detail} decimals.",
+    ),
+    _row(
+        "number_too_large",
+        "The number has more digits than the column holds.",
+        "{value} is too large.",
+        "Write a number of at most {detail} digits before the decimal mark.",
+    ),
+    _row(
+        "not_a_date",
+        "The cell is not a date of the calendar in the notation of its column.",
+        "{value} is not a date{detail}.",
+        "Write it as 2026-02-28, or in the order of the other dates of the column.",
+    ),
+    _row(
+        "not_a_timestamp",
+        "The cell is not a date and time in the notation of its column.",
+        "{value} is not a date and time{detail}.",
+        "Write it as 2026-02-28 14:30, or in the order of the other dates of the column.",
+    ),
+    _row(
+        "ambiguous_date",
+        "Day and month can be read in either order, and nothing in the file settles it.",
+        "{value} can be read day first or month first.",
+        "Write it as 2026-02-28, or state the option `date-order`.",
+    ),
+    _row(
+        "two_digit_year",
+        "The year has two digits; its century is never guessed.",
+        "{value} has a year of two digits.",
+        "Write the year with four digits.",
+    ),
+    _row(
+        "not_a_boolean",
+        "The cell is neither yes nor no.",
+        "{value} is neither yes nor no.",
+        "Write sim or não, true or false, 1 or 0.",
+    ),
+    _row(
+        "nul_character",
+        "The text has a NUL character, which the database cannot hold.",
+        "the text has a NUL character.",
+        "Remove it; the program that wrote the file usually left it at the end of the cell.",
+    ),
+    _row(
+        "text_too_long",
+        "The text is longer than 1 MiB (1,048,576 bytes of UTF-8).",
+        "the text is longer than {detail} bytes.",
+        "Shorten it. A quote that is never closed may have swallowed the rows that follow.",
+    ),
+    _row(
+        "key_too_long",
+        "The columns that identify the row are together longer than 2,000 bytes.",
+        "the text is too long for a column that identifies the row.",
+        "Shorten it to at most {detail} bytes.",
+    ),
+    _row(
+        "too_few_cells",
+        "The row has fewer cells than the header.",
+        "the row has fewer cells than the header.",
+        "Add the missing cells, or put text with a line break or delimiter between quotes.",
+    ),
+    _row(
+        "too_many_cells",
+        "The row has more cells than the header.",
+        "the row has more cells than the header: {value}.",
+        "Remove them, or put text that has the delimiter in it between quotes.",
+    ),
+    _row(
+        "stray_quote",
+        "A quote stands where none can, so the end of the cell is uncertain.",
+        "the row has a quote in the wrong place.",
+        'Write a quote inside a quoted cell twice: "".',
+    ),
+    _row(
+        "undecodable_text",
+        "The row has bytes that are no text in the file's encoding.",
+        "the row has characters that cannot be read in the file's encoding.",
+        "Save the file as UTF-8, or state the option `encoding`.",
+    ),
+    _row("not_an_email", "The cell is not an e-mail address.", "{value} is not an e-mail address.",
+         "Write it as name@company.com."),
+    _row("not_a_uf", "The cell is not the abbreviation of a Brazilian state.",
+         "{value} is not a Brazilian state.", "Write its two letters, such as SP or RJ."),
+    _row("not_a_plate", "The cell is not a Brazilian licence plate.", "{value} is not a licence plate.",
+         "Write it as ABC1D23 or ABC-1234."),
+    _row("not_allowed", "The value is not one of those allowed.", "{value} is not allowed here.",
+         "{detail}"),
+    _row("out_of_range", "The value is below or above what is allowed.", "{value} is not {detail}.",
+         "Write a value that is {detail}."),
+    _row("wrong_pattern", "The text does not have the form that the column needs.",
+         "{value} does not have the right form.", "Write text that {detail}."),
+    _row("wrong_length", "The text is too short or too long.", "{value} does not have the right length.",
+         "Write text of {detail} characters."),
+    _row("check_failed", "A check of the dataset without a code of its own failed.",
+         "{value} fails the check: {detail}.", "Correct the value so that it passes the check."),
+)  # fmt: skip
+
+_DUPLICATE = (
+    Code(
+        "repeated_in_file",
+        "duplicate",
+        "Another valid row of the same file has the same key and is the one that counts.",
+        "Nothing, if the rows mean the same; otherwise keep one of them.",
+        "row {detail} of this file has the same key and is the one that counts.",
+    ),
+    Code(
+        "already_in_table",
+        "duplicate",
+        "A row with the same key was there before; the dataset keeps it (or rejects the new one).",
+        "Nothing, if the older row is right; otherwise have it changed where it is.",
+        "a row with the same key is already in the table.",
+    ),
+    Code(
+        "newer_in_table",
+        "duplicate",
+        "The row of the table with the same key comes from a newer file.",
+        "Nothing: the newer data is kept. Send the row again if it is meant to win.",
+        "the table has this row from a newer file.",
+    ),
+)
+
+_WARNING = (
+    Code("no_rows", "warning", "The file has a header and no rows.", "Check the export, if rows were meant."),
+    Code(
+        "assumed_decimal",
+        "warning",
+        "Nothing in the file settles the decimal mark; the dataset's default was used.",
+        "State the option `decimal` if the default is wrong.",
+    ),
+    Code(
+        "assumed_date_order",
+        "warning",
+        "Nothing in the file settles the order of day and month; the dataset's default was used.",
+        "State the option `date-order` if the default is wrong.",
+    ),
+)
+
+_SYSTEM = (
+    _system("temporary_trouble", "Something around us did not answer.", "Nothing: it is tried again."),
+    _system("database_unavailable", "PostgreSQL did not answer.", "Nothing: it is tried again."),
+    _system("storage_unavailable", "The bucket did not answer.", "Nothing: it is tried again."),
+    _system(
+        "concurrent_change", "Another writer changed the same rows at the same time.",
+        "Nothing: it is tried again.",
+    ),
+    _system("internal_error", "A fault of the pipeline's own.", "Launch it again; report it if it stays."),
+    _system(
+        "counts_do_not_balance", "Rows counted apart do not add up; nothing was loaded.",
+        "Launch it again; report it if it stays.",
+    ),
+    _system("batches_missing", "Fewer batches arrived than were split.", "Launch it again."),
+    _system(
+        "table_does_not_fit", "The dataset's table is missing or differs from its declaration.",
+        "Run `import-pipeline migrate`.",
+    ),
+    _system("partition_missing", "The upload's partition is no longer in Dagster.", "Upload the file again."),
+    _system("superseded", "A newer run of the same upload took over.", "Nothing: look at the newer run."),
+    _system("configuration_error", "A setting or a dataset is declared wrongly.", "Correct what it names."),
+    _system(
+        "schema_out_of_date", "The database is older than the code.", "Run `import-pipeline migrate`."
+    ),
+)  # fmt: skip
+
+CODES: dict[str, Code] = {c.code: c for c in (*_FILE, *_ROW, *_DUPLICATE, *_WARNING, *_SYSTEM)}
+
+_HEADINGS: tuple[tuple[Level, str, str], ...] = (
+    ("row", "Rows", "Such a row is not loaded; it comes back in `rejected.csv`, its errors in `errors.csv`."),
+    ("duplicate", "Duplicates", "Such a row is valid and not loaded, because of its key."),
+    ("file", "Files", "Such a file is refused as a whole; nothing of it is loaded."),
+    ("warning", "Warnings", "Listed in the report, never counted."),
+    ("system", "The pipeline itself", "Never the sender's fault; seen in the ledger and in Dagster."),
+)
+
+
+def error_codes_page() -> str:
+    """The text of docs/error-codes.md."""
+    lines = ["# Error codes", "", "Made from `import_pipeline/codes.py`; the set is closed."]
+    for level, heading, note in _HEADINGS:
+        lines += ["", f"## {heading}", "", note, "", "| code | meaning | what to do |", "|---|---|---|"]
+        for code in sorted((c for c in CODES.values() if c.level == level), key=lambda c: c.code):
+            remedy = code.remedy.replace("{detail}", "…")
+            if remedy == "…":
+                remedy = "Use one of the values that the message names."
+            lines.append(f"| `{code.code}` | {code.meaning} | {remedy} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,60 @@
+"""Leads: people who may buy, one row an e-mail address within a workspace."""
+
+import pandera.pandas as pandera
+
+from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
+from import_pipeline.catalog.types import Number, Text, Timestamp
+
+
+class Lead(pandera.DataFrameModel):
+    """Columns and rules of a lead file."""
+
+    email: Text = column(
+        "E-mail", "Correio eletrônico", "Endereço de e-mail", "E-mail address", "Email do contato",
+        "Email do lead", "Mail",
+        required=True, personal=True, case="lower", is_email=True,
+    )  # fmt: skip
+    name: Text = column(
+        "Nome", "Nome completo", "Full name", "Nome do contato", "Nome do lead", "Contato", "Contact",
+        "Contact name", "Cliente",
+        personal=True,
+    )  # fmt: skip
+    phone: Text = column(
+        "Telefone", "Fone", "Tel", "Celular", "WhatsApp", "Telefone celular", "Número de telefone",
+        "Phone number", "Mobile", "Mobile phone",
+        personal=True,
+    )  # fmt: skip
+    company: Text = column(
+        "Empresa", "Companhia", "Organização", "Razão social", "Nome da empresa", "Organization",
+        "Organisation", "Company name",
+    )  # fmt: skip
+    position: Text = column("Cargo", "Função", "Job title", "Title", "Role")
+    source: Text = column("Origem", "Fonte", "Canal", "Origem do lead", "Lead source", "Channel")
+    city: Text = column("Cidade", "Município", "Localidade", "Town")
+    state: Text = column("UF", "Estado", "Sigla UF", "Estado (UF)", "Province", case="upper", is_uf=True)
+    estimated_value: Number(14, 2) = column(
+        "Valor estimado", "Valor", "Valor previsto", "Valor potencial", "Orçamento", "Value", "Amount",
+        "Deal value", "Estimated amount", "Budget",
+    )  # fmt: skip
+    created_at: Timestamp = column(
+        "Data de criação", "Criado em", "Data de cadastro", "Data do cadastro", "Cadastrado em",
+        "Data de entrada", "Data", "Created", "Creation date", "Created on", "Date",
+    )  # fmt: skip
+    notes: Text = column(
+        "Observações", "Observação", "Obs", "Notas", "Anotações", "Comentários", "Comentário", "Note",
+        "Comments", "Comment", "Remarks",
+        personal=True,
+    )  # fmt: skip
+
+
+DATASET = Dataset(
+    name="leads",
+    model=Lead,
+    key=("email",),
+    existing="skip",
+    winner="first",
+    unknown_columns="keep",
+    timezone="America/Sao_Paulo",
+    description="People who may buy: one row an e-mail address.",
+    defaults=SenderOptions(decimal=",", date_order="dmy"),
+)
