@@ -1,27 +1,58 @@
 """The one typed settings class: every variable the pipeline reads, read at use.
 
-Nothing here is computed at import. Local services leave their addresses in
-`<home>/services.json`; they fill whatever the environment does not set, service by service.
+Nothing here is computed at import. Running local services leave their addresses in
+`<home>/services.json`; they stand in for whatever neither the environment nor `.env` names,
+service by service. Starting those services is services/running.py's.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from import_pipeline.errors import ConfigurationError
+from import_pipeline.services.lock import is_held
 
 SERVICES_FILE = "services.json"
+DAGSTER_SCHEME = "postgresql+psycopg2://"
+# What each local service fills. The first field of a group, set by hand, puts that service aside.
+LEDGER_FIELDS = ("database_url", "owner_database_url")
+DAGSTER_FIELDS = ("dagster_database_url",)
+AWS_FIELDS = (
+    "bucket",
+    "aws_endpoint_url",
+    "aws_region",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+)
 T = TypeVar("T")
+
+
+def _with_driver(value: Any) -> Any:
+    """Name the driver: with SQLAlchemy 2.1, Dagster fails on every event under a plain URL."""
+    if isinstance(value, str):
+        for scheme in ("postgresql://", "postgres://"):
+            if value.startswith(scheme):
+                return DAGSTER_SCHEME + value.removeprefix(scheme)
+    return value
+
+
+DagsterUrl = Annotated[SecretStr | None, BeforeValidator(_with_driver)]
 
 
 class Settings(BaseSettings):
     """All settings; each field's description is the text in `.env.example`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="IMPORT_PIPELINE_", env_file=".env", extra="ignore", populate_by_name=True
+        env_prefix="IMPORT_PIPELINE_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
     )
 
     home: Path = Field(Path(".import_pipeline"), description="Folder of local services and their data.")
@@ -31,8 +62,10 @@ class Settings(BaseSettings):
     owner_database_url: SecretStr | None = Field(
         None, description="Role that owns the schema; only `import-pipeline migrate` uses it."
     )
-    dagster_database_url: SecretStr | None = Field(
-        None, description="PostgreSQL for Dagster's own storage. Empty: the local one."
+    dagster_database_url: DagsterUrl = Field(
+        None,
+        description="PostgreSQL for Dagster's own storage, written postgresql+psycopg2://… "
+        "(deploy/dagster.yaml reads it too). Empty: the local one.",
     )
     bucket: str | None = Field(
         None, description="S3 bucket that people drop files into. Empty: the local one."
@@ -88,10 +121,20 @@ class Settings(BaseSettings):
         None, validation_alias="AWS_SESSION_TOKEN", description="For temporary credentials."
     )
 
+    _local: dict[str, str] = PrivateAttr(default_factory=dict)
+
     @property
     def is_local(self) -> bool:
-        """Whether the embedded PostgreSQL is the ledger's database."""
-        return self.database_url is None
+        """Whether the ledger's database is the local one (running, or to be started)."""
+        url = self.database_url
+        return url is None or url.get_secret_value() == self._local.get("database_url")
+
+    @property
+    def is_local_aws(self) -> bool:
+        """Whether the bucket is the local emulator's (running, or to be started)."""
+        return self.bucket is None or (
+            self.aws_endpoint_url is not None and self.aws_endpoint_url == self._local.get("aws_endpoint_url")
+        )
 
     def require_database_url(self) -> str:
         """The ledger's URL, `postgresql://…`.
@@ -107,6 +150,14 @@ class Settings(BaseSettings):
             return self.owner_database_url.get_secret_value()
         return self.require_database_url()
 
+    def require_dagster_database_url(self) -> str:
+        """The URL of Dagster's storage, `postgresql+psycopg2://…`.
+
+        Raises:
+            ConfigurationError: neither the variable nor a running local service gives one.
+        """
+        return _required(self.dagster_database_url, "IMPORT_PIPELINE_DAGSTER_DATABASE_URL").get_secret_value()
+
     def require_bucket(self) -> str:
         """The bucket's name.
 
@@ -114,6 +165,24 @@ class Settings(BaseSettings):
             ConfigurationError: neither the variable nor a running local service gives one.
         """
         return _required(self.bucket, "IMPORT_PIPELINE_BUCKET")
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """`base` with every setting as a variable: what a child needs to see the same settings.
+
+        Beside the local emulator none of the AWS variables of `base` remain.
+        """
+        dropped = "AWS_" if self.is_local_aws else "\0"
+        env = {name: value for name, value in base.items() if not name.startswith(dropped)}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if value is None or value == "":
+                continue
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            env[variable_of(name)] = str(value.absolute()) if isinstance(value, Path) else text
+        env["AWS_DEFAULT_REGION"] = self.aws_region  # the one that boto3 reads
+        if self.is_local_aws and self.aws_endpoint_url is not None:
+            env["AWS_ENDPOINT_URL"] = self.aws_endpoint_url
+        return env
 
 
 def _required(value: T | None, variable: str) -> T:
@@ -126,15 +195,66 @@ def _required(value: T | None, variable: str) -> T:
     return value
 
 
+def variable_of(name: str) -> str:
+    """The environment variable of a field."""
+    alias = Settings.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return alias if isinstance(alias, str) else f"IMPORT_PIPELINE_{name.upper()}"
+
+
 def load_settings() -> Settings:
-    """Settings of this moment: the environment, then `.env`, then running local services."""
-    settings = Settings()
-    return settings.model_validate(_local_services(settings.home) | settings.model_dump(exclude_unset=True))
+    """Settings of this moment: the environment, then `.env`, then running local services.
+
+    Raises:
+        ConfigurationError: a variable has a value that is not allowed; names each.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = [f"{_variable_at(one['loc'])}: {one['msg']}" for one in error.errors(include_input=False)]
+        raise ConfigurationError(
+            "Wrong settings: " + "; ".join(wrong) + ".", remedy="See .env.example for what is allowed."
+        ) from None
+    return with_services(settings, read_services(settings.home))
 
 
-def _local_services(home: Path) -> dict[str, str]:
-    """Field values that local services left behind; empty when none are running."""
+def with_services(settings: Settings, services: Mapping[str, str]) -> Settings:
+    """Settings filled from what local services offer, by field; what was set by hand stays."""
+    update: dict[str, Any] = {}
+    for group in (LEDGER_FIELDS, DAGSTER_FIELDS, AWS_FIELDS):
+        if getattr(settings, group[0]) is None and group[0] in services:
+            update |= {name: services.get(name) for name in group}
+    secrets = ("database_url", "owner_database_url", "dagster_database_url", "aws_secret_access_key")
+    for name in secrets:
+        if update.get(name) is not None:
+            update[name] = SecretStr(update[name])
+    filled = settings.model_copy(update=update)
+    filled._local = dict(services)
+    return filled
+
+
+def read_services(home: Path) -> dict[str, str]:
+    """Field values that running local services offer; empty when none run.
+
+    Raises:
+        ConfigurationError: another user's services run there.
+    """
     path = home / SERVICES_FILE
-    if not path.exists():
+    # A file left behind by a killed process is not believed: the lock goes with the processes.
+    if not path.exists() or not is_held(home):
         return {}
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["settings"])
+    except FileNotFoundError:
+        return {}
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"{path} belongs to another user, who runs local services there.",
+            remedy="Run as that user, or set IMPORT_PIPELINE_HOME to a folder of your own.",
+        ) from error
+
+
+def _variable_at(location: tuple[int | str, ...]) -> str:
+    name = str(location[0])
+    return variable_of(name) if name in Settings.model_fields else name

@@ -1,0 +1,14 @@
+-- What the roles may do in the pipeline's database. Run once, by a superuser, inside a database
+-- that import_owner owns (CREATE DATABASE imports OWNER import_owner); repeating is harmless.
+-- `import-pipeline migrate` then makes the tables.
+CREATE SCHEMA IF NOT EXISTS imports AUTHORIZATION import_owner;
+CREATE SCHEMA IF NOT EXISTS staging AUTHORIZATION import_owner;
+
+GRANT USAGE ON SCHEMA imports, public TO import_loader;
+GRANT USAGE, CREATE ON SCHEMA staging TO import_loader;
+
+-- Tables that migrations make later.
+ALTER DEFAULT PRIVILEGES FOR ROLE import_owner
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO import_loader;
+ALTER DEFAULT PRIVILEGES FOR ROLE import_owner
+    GRANT USAGE, SELECT ON SEQUENCES TO import_loader;
