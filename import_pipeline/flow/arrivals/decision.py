@@ -1,13 +1,28 @@
 """What is new in the bucket and what to launch: pure decisions, no I/O and no clock.
 
 Listing the bucket is `storage/bucket.py`'s, remembering is `ledger/`'s; the sensor puts the
-three together.
+three together. What became of launched runs is `reconciliation.py`'s.
 """
 
+import difflib
+from collections import defaultdict, deque
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from import_pipeline.flow.arrivals.identity import (
+    KeyParts,
+    identity,
+    is_never_an_import,
+    make_safe,
+    parse_key,
+    short_id,
+    upload_id,
+)
 from import_pipeline.records import ListedObject
+from import_pipeline.storage.places import UPLOADS
+
+SHOWN_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -49,3 +64,127 @@ class KnownUpload:
     size: int
     last_modified: datetime
     launch_number: int
+
+
+def identify(listed: Iterable[ListedObject]) -> dict[str, ListedObject]:
+    """Objects that may be imports, by identity; names that never are one are left out."""
+    return {identity(o): o for o in listed if not is_never_an_import(o.key)}
+
+
+def classify(
+    listed: Iterable[ListedObject],
+    *,
+    datasets: Collection[str],
+    workspaces: Collection[str] | None,
+    known: Container[str],
+) -> list[Arrival]:
+    """The new arrivals among listed objects, oldest first.
+
+    Args:
+        datasets: names of all datasets.
+        workspaces: those that may import; None: every valid name.
+        known: identities that the ledger has.
+    """
+    new = [(found, o) for found, o in identify(listed).items() if found not in known]
+    arrivals = [_arrival(o, found, datasets, workspaces) for found, o in new]
+    return sorted(arrivals, key=lambda a: (a.listed.last_modified, a.upload_id))
+
+
+def why_ignored(parts: KeyParts, datasets: Collection[str], workspaces: Collection[str] | None) -> str | None:
+    """The sentence that says why an object is no import, and what to do; None if it is one."""
+    if parts.named_workspace is None:
+        return (
+            f"The file lies directly in {UPLOADS}; drop it into {UPLOADS}<workspace>/<dataset>/, where "
+            f"<dataset> is one of: {_list(datasets)}."
+        )
+    if parts.workspace is None:
+        return (
+            f"{_shown(parts.named_workspace)} cannot be a workspace: use a-z, 0-9, _ and -, at most 63 "
+            "characters, and begin with a letter or digit."
+        )
+    if workspaces is not None and parts.workspace not in workspaces:
+        return (
+            f"There is no workspace {_shown(parts.workspace)}.{_did_you_mean(parts.workspace, workspaces)} "
+            "An operator names the workspaces in IMPORT_PIPELINE_WORKSPACES."
+        )
+    if parts.named_dataset is None:
+        return (
+            f"The file lies directly in {UPLOADS}{parts.workspace}/; drop it into a dataset's folder there: "
+            f"{_list(datasets)}."
+        )
+    if parts.dataset is None or parts.dataset not in datasets:
+        name = parts.named_dataset
+        return (
+            f"There is no dataset {_shown(name)}.{_did_you_mean(name, datasets)} Datasets: {_list(datasets)}."
+        )
+    return None
+
+
+def choose_launches(
+    waiting: Sequence[KnownUpload],
+    queued_by_workspace: Mapping[str, int],
+    *,
+    at_most: int,
+    per_workspace: int,
+) -> list[KnownUpload]:
+    """What to launch now: oldest first within a workspace, workspaces in turn.
+
+    Args:
+        waiting: all uploads in state `detected`.
+        queued_by_workspace: runs that are queued already.
+        at_most: launches of one tick.
+        per_workspace: most queued runs of one workspace; the rest wait in the ledger.
+    """
+    lines: dict[str, deque[KnownUpload]] = defaultdict(deque)
+    for upload in sorted(waiting, key=lambda u: (u.last_modified, u.upload_id)):
+        room = per_workspace - queued_by_workspace.get(upload.workspace, 0)
+        if len(lines[upload.workspace]) < room:
+            lines[upload.workspace].append(upload)
+    turn = deque(line for line in lines.values() if line)
+    chosen: list[KnownUpload] = []
+    while turn and len(chosen) < at_most:
+        line = turn.popleft()
+        chosen.append(line.popleft())
+        if line:
+            turn.append(line)
+    return chosen
+
+
+def run_key(upload_id: str, launch_number: int) -> str:
+    """The run key of a launch: Dagster remembers one for ever, so each launch has its own."""
+    return f"{upload_id}#{launch_number}"
+
+
+def _arrival(
+    listed: ListedObject, found: str, datasets: Collection[str], workspaces: Collection[str] | None
+) -> Arrival:
+    parts = parse_key(listed.key)
+    path = parts.path
+    if parts.workspace is None:
+        path = listed.key.removeprefix(UPLOADS)
+    elif parts.dataset is None and parts.named_dataset is not None:
+        path = f"{parts.named_dataset}/{path}"
+    return Arrival(
+        listed=listed,
+        workspace=parts.workspace,
+        dataset=parts.dataset,
+        identity=found,
+        short_id=short_id(found),
+        upload_id=upload_id(parts.workspace, path, found),
+        file_name=parts.file_name,
+        ignored_reason=why_ignored(parts, datasets, workspaces),
+    )
+
+
+def _shown(name: str) -> str:
+    safe = make_safe(name)
+    return f"`{safe if len(safe) <= SHOWN_NAME else safe[:SHOWN_NAME] + '…'}`"
+
+
+def _list(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _did_you_mean(name: str, names: Collection[str]) -> str:
+    near = difflib.get_close_matches(name.lower()[:100], sorted(names), n=1)
+    return f" Did you mean `{near[0]}`?" if near else ""

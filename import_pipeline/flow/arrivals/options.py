@@ -1,0 +1,169 @@
+"""What a sender states about a file, as object metadata or command-line options: the one parser.
+
+`statement_metadata` writes what `parse_statement` reads. Where neither sender nor evidence settles
+something, the dataset's defaults do; that is `flow/batches/`'s, after it has seen the evidence.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.errors import BadOption
+from import_pipeline.records import ListedObject
+from import_pipeline.storage.bucket import Bucket
+
+ENCODINGS = {
+    "utf-8": "utf-8", "utf8": "utf-8", "utf-8-sig": "utf-8", "utf8-sig": "utf-8",
+    "cp1252": "cp1252", "windows-1252": "cp1252", "ansi": "cp1252",
+    "latin-1": "latin-1", "latin1": "latin-1", "iso-8859-1": "latin-1", "iso8859-1": "latin-1",
+}  # fmt: skip
+DELIMITERS = {
+    ",": ",", "comma": ",", ";": ";", "semicolon": ";", "\t": "\t", "\\t": "\t", "tab": "\t",
+    "|": "|", "pipe": "|",
+}  # fmt: skip
+DECIMALS = {",": ",", "comma": ",", ".": ".", "point": "."}
+DATE_ORDERS = {order: order for order in ("dmy", "mdy", "ymd")}
+SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+LONGEST_NAME = 200
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StatedFacts:
+    """What a sender says about a file beside how to read it.
+
+    Attributes:
+        name: what people call it.
+        sha256: 64 hex, to be compared with the bytes.
+        uploaded_by: who sent it, as they say.
+    """
+
+    name: str | None = None
+    sha256: str | None = None
+    uploaded_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """All that a sender states about a file."""
+
+    options: SenderOptions = field(default_factory=SenderOptions)
+    facts: StatedFacts = field(default_factory=StatedFacts)
+
+
+def read_statement(bucket: Bucket, source: ListedObject) -> Statement:
+    """What the object's metadata state; nothing if the object is gone (reading it says so).
+
+    Raises:
+        BadOption: a stated value is not allowed.
+    """
+    found = bucket.head(source.key, source.version_id)
+    return parse_statement(found[1]) if found else Statement()
+
+
+def parse_statement(metadata: Mapping[str, str]) -> Statement:
+    """What metadata state; names without regard to case and `_`, those of other tools ignored.
+
+    Raises:
+        BadOption: a stated value is not allowed; the remedy names those that are.
+    """
+    stated = {name.lower().replace("_", "-"): value.strip(" ") for name, value in metadata.items()}
+    options = SenderOptions(
+        encoding=_one_of("encoding", stated, ENCODINGS),
+        delimiter=_one_of("delimiter", stated, DELIMITERS),
+        decimal=_one_of("decimal", stated, DECIMALS),  # type: ignore[arg-type]
+        date_order=_one_of("date-order", stated, DATE_ORDERS),  # type: ignore[arg-type]
+        dry_run=bool(_one_of("dry-run", stated, SWITCHES)),
+        force=bool(_one_of("force", stated, SWITCHES)),
+    )
+    facts = StatedFacts(
+        name=_text(stated.get("name")),
+        sha256=_sha256(stated.get("sha256")),
+        uploaded_by=_text(stated.get("uploaded-by")),
+    )
+    return Statement(options, facts)
+
+
+def statement_metadata(statement: Statement) -> dict[str, str]:
+    """The metadata that state it: what `upload` sends along."""
+    options, facts = statement.options, statement.facts
+    stated = {
+        "encoding": options.encoding,
+        "delimiter": {"\t": "tab"}.get(options.delimiter or "", options.delimiter),
+        "decimal": options.decimal,
+        "date-order": options.date_order,
+        "dry-run": "true" if options.dry_run else None,
+        "force": "true" if options.force else None,
+        "name": facts.name,
+        "sha256": facts.sha256,
+        "uploaded-by": facts.uploaded_by,
+    }
+    return {name: value for name, value in stated.items() if value}
+
+
+def merged_options(
+    statement: Statement | SenderOptions,
+    *,
+    defaults: SenderOptions | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+) -> SenderOptions:
+    """The options of one run: what the sender states, and the switches of run config and dataset.
+
+    A switch that anyone turns on is on. How to read the file is taken from the sender alone:
+    evidence comes before the dataset's defaults.
+
+    Args:
+        defaults: the dataset's.
+        dry_run: from the run's config; `force` likewise.
+    """
+    stated = statement.options if isinstance(statement, Statement) else statement
+    others = defaults or SenderOptions()
+    return replace(
+        stated,
+        dry_run=stated.dry_run or dry_run or others.dry_run,
+        force=stated.force or force or others.force,
+    )
+
+
+def _one_of(option: str, stated: Mapping[str, str], allowed: Mapping[str, T]) -> T | None:
+    value = stated.get(option)
+    if value is None or value == "":
+        return None
+    if value.lower() in allowed:
+        return allowed[value.lower()]
+    names = [_written(name) for name in allowed]
+    raise _bad(option, value, f"Use one of: {', '.join(dict.fromkeys(names))}.")
+
+
+def _written(name: str) -> str:
+    return "tab" if name in ("\t", "\\t") else name
+
+
+def _sha256(value: str | None) -> str | None:
+    if not value:
+        return None
+    if re.fullmatch(r"[0-9a-fA-F]{64}", value) is None:
+        raise _bad("sha256", value, "State the file's sha256 as 64 hexadecimal digits, or leave it out.")
+    return value.lower()
+
+
+def _bad(option: str, value: str, remedy: str) -> BadOption:
+    shown = _text(value) or ""
+    return BadOption(
+        f"The option `{option}` of the file is {shown[:60]!r}, which is not allowed.",
+        remedy=remedy,
+        option=option,
+        value=shown,
+    )
+
+
+def _text(value: str | None) -> str | None:
+    """Text as it may stand in a ledger or log: on one line, of at most 200 characters."""
+    if not value:
+        return None
+    plain = "".join(c if c.isprintable() else " " for c in value).strip()
+    return plain[:LONGEST_NAME] or None

@@ -1,0 +1,105 @@
+"""What became of launched runs: the ledger's `queued` and `running` against Dagster's runs, purely.
+
+The sensor asks this first, every tick: a run that died cannot say so itself. Doing what is
+decided is `ledger/`'s.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+SECONDS_WITHOUT_RUN = 120.0
+RunStatus = Literal["active", "succeeded", "failed", "cancelled"]
+Do = Literal["fail", "cancel", "launch_again"]
+
+
+class InFlight(Protocol):
+    """What is asked of the ledger's row of an upload in state `queued` or `running`."""
+
+    @property
+    def upload_id(self) -> str:
+        """Dagster's partition key."""
+
+    @property
+    def state(self) -> Literal["queued", "running"]:
+        """Where the ledger sees it."""
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that claimed it; None while queued."""
+
+    @property
+    def launch_number(self) -> int:
+        """The launch that is waited for."""
+
+    @property
+    def queued_seconds(self) -> float | None:
+        """Seconds since it was queued, by the database's clock."""
+
+
+@dataclass(frozen=True)
+class RunFact:
+    """One run of an upload, as Dagster knows it.
+
+    Attributes:
+        status: `active`: anything not finished, queued or cancelling included.
+        launch_number: from its run key; None for a run that a person launched.
+        created: seconds since 1970.
+    """
+
+    run_id: str
+    status: RunStatus
+    created: float
+    launch_number: int | None = None
+
+
+@dataclass(frozen=True)
+class ReconciledUpload:
+    """What to do with an upload whose run is over or never came; `reason` is a sentence for the ledger."""
+
+    upload_id: str
+    do: Do
+    reason: str
+    run_id: str | None = None
+
+
+def reconcile(in_flight: Sequence[InFlight], runs: Mapping[str, Sequence[RunFact]]) -> list[ReconciledUpload]:
+    """What to do; nothing for an upload that any active run works on or waits for.
+
+    A run that somebody launched by hand does not end an upload that it never claimed.
+
+    Args:
+        runs: every run of each upload in flight, by upload id; one without runs may be left out.
+    """
+    found = (_reconciled(upload, runs.get(upload.upload_id, ())) for upload in in_flight)
+    return [action for action in found if action is not None]
+
+
+def _reconciled(upload: InFlight, runs: Sequence[RunFact]) -> ReconciledUpload | None:
+    if any(run.status == "active" for run in runs):
+        return None
+    if upload.state == "running":
+        own = [run for run in runs if run.run_id == upload.run_id]
+        return _ended(upload, own[0] if own else None)
+    launched = [run for run in runs if run.launch_number == upload.launch_number]
+    if launched:
+        return _ended(upload, max(launched, key=lambda run: (run.created, run.run_id)))
+    if (upload.queued_seconds or 0.0) >= SECONDS_WITHOUT_RUN:
+        reason = "No run came within two minutes; it is launched again."
+        return ReconciledUpload(upload.upload_id, "launch_again", reason)
+    return None
+
+
+def _ended(upload: InFlight, run: RunFact | None) -> ReconciledUpload:
+    if run is None:
+        reason = f"Its run {upload.run_id} is gone from Dagster."
+        return ReconciledUpload(upload.upload_id, "fail", reason, upload.run_id)
+    if run.status == "cancelled":
+        waiting = " before it started" if upload.state == "queued" else ""
+        return ReconciledUpload(upload.upload_id, "cancel", f"Its run was cancelled{waiting}.", run.run_id)
+    reason = (
+        "Its run failed; Dagster shows why."
+        if run.status == "failed"
+        else "Its run ended without finishing the import."
+    )
+    return ReconciledUpload(upload.upload_id, "fail", reason, run.run_id)
