@@ -1,0 +1,148 @@
+"""Arrivals in the ledger: recorded, waiting, queued, ignored; each one set-based statement."""
+
+from collections.abc import Collection, Sequence
+
+import psycopg
+from psycopg.rows import class_row
+
+from import_pipeline.flow.arrivals.decision import Arrival, KnownUpload
+
+
+def record_arrivals(conn: psycopg.Connection, arrivals: Sequence[Arrival]) -> int:
+    """Write new uploads as `detected`, or `ignored` with their reason; known ones stay as they are.
+
+    Returns:
+        Number of uploads that were new.
+    """
+    if not arrivals:
+        return 0
+    columns = (
+        [a.upload_id for a in arrivals],
+        [a.identity for a in arrivals],
+        [a.short_id for a in arrivals],
+        [a.workspace for a in arrivals],
+        [a.dataset for a in arrivals],
+        [a.listed.bucket for a in arrivals],
+        [_storable(a.listed.key) for a in arrivals],
+        [a.listed.etag for a in arrivals],
+        [a.listed.version_id for a in arrivals],
+        [a.listed.size for a in arrivals],
+        [a.listed.last_modified for a in arrivals],
+        [_storable(a.file_name) for a in arrivals],
+        [a.ignored_reason for a in arrivals],
+    )
+    return conn.execute(
+        """
+        INSERT INTO imports.uploads (upload_id, identity, short_id, workspace, dataset, bucket, key, etag,
+                                     version_id, size, last_modified, file_name, ignored_reason, state)
+        SELECT *, CASE WHEN reason IS NULL THEN 'detected' ELSE 'ignored' END
+        FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                    %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[])
+             AS arrived (upload_id, identity, short_id, workspace, dataset, bucket, key, etag,
+                         version_id, size, last_modified, file_name, reason)
+        ORDER BY identity
+        ON CONFLICT (identity) DO NOTHING
+        """,
+        columns,
+    ).rowcount
+
+
+def known_identities(conn: psycopg.Connection, identities: Sequence[str]) -> set[str]:
+    """Those of `identities` that the ledger has."""
+    rows = conn.execute(
+        "SELECT identity FROM imports.uploads WHERE identity = ANY(%s)", [list(identities)]
+    ).fetchall()
+    return {identity for (identity,) in rows}
+
+
+def waiting(conn: psycopg.Connection, limit: int) -> list[KnownUpload]:
+    """At most `limit` uploads in state `detected`: oldest first, a turn for each workspace.
+
+    One workspace with 10,000 files cannot hide the others from the caller.
+    """
+    with conn.cursor(row_factory=class_row(KnownUpload)) as cursor:
+        return cursor.execute(
+            """
+            SELECT upload_id, workspace, dataset, size, last_modified, launch_number FROM (
+                SELECT *, row_number() OVER (PARTITION BY workspace ORDER BY last_modified, upload_id) AS turn
+                FROM imports.uploads WHERE state = 'detected'
+            ) AS fair ORDER BY turn, last_modified, upload_id LIMIT %s
+            """,
+            [limit],
+        ).fetchall()
+
+
+def queued_by_workspace(conn: psycopg.Connection) -> dict[str, int]:
+    """Number of uploads in state `queued`, by workspace."""
+    return dict(
+        conn.execute(
+            "SELECT workspace, count(*) FROM imports.uploads WHERE state = 'queued' GROUP BY workspace"
+        ).fetchall()
+    )
+
+
+def mark_queued(conn: psycopg.Connection, upload_ids: Sequence[str]) -> int:
+    """`detected` to `queued`; one whose run already claimed it is left alone.
+
+    Returns:
+        Number of uploads changed.
+    """
+    return conn.execute(
+        """
+        UPDATE imports.uploads SET state = 'queued', run_id = NULL WHERE upload_id IN (
+            SELECT upload_id FROM imports.uploads WHERE upload_id = ANY(%s) AND state = 'detected'
+            ORDER BY upload_id FOR NO KEY UPDATE SKIP LOCKED)
+        """,
+        [list(upload_ids)],
+    ).rowcount
+
+
+def release_ignored(
+    conn: psycopg.Connection, datasets: Collection[str], workspaces: Collection[str] | None
+) -> int:
+    """`ignored` to `detected` where dataset and workspace are known by now.
+
+    Args:
+        workspaces: those that may import; None: every valid name.
+
+    Returns:
+        Number of uploads released.
+    """
+    return conn.execute(
+        """
+        UPDATE imports.uploads SET state = 'detected', ignored_reason = NULL WHERE upload_id IN (
+            SELECT upload_id FROM imports.uploads
+            WHERE state = 'ignored' AND dataset = ANY(%s) AND workspace IS NOT NULL
+              AND (%s::text[] IS NULL OR workspace = ANY(%s))
+            ORDER BY upload_id FOR NO KEY UPDATE SKIP LOCKED)
+        """,
+        [list(datasets), *[None if workspaces is None else list(workspaces)] * 2],
+    ).rowcount
+
+
+def set_aside_unknown(
+    conn: psycopg.Connection, datasets: Collection[str], workspaces: Collection[str] | None
+) -> int:
+    """`detected` to `ignored` where dataset or workspace is no longer known: no job could take it.
+
+    Returns:
+        Number of uploads set aside.
+    """
+    return conn.execute(
+        """
+        UPDATE imports.uploads SET state = 'ignored', ignored_reason = CASE
+            WHEN dataset = ANY(%s) THEN 'workspace ' || workspace || ' may not import'
+            ELSE 'unknown dataset ' || dataset END
+        WHERE upload_id IN (
+            SELECT upload_id FROM imports.uploads
+            WHERE state = 'detected' AND NOT (dataset = ANY(%s)
+                  AND (%s::text[] IS NULL OR workspace = ANY(%s)))
+            ORDER BY upload_id FOR NO KEY UPDATE SKIP LOCKED)
+        """,
+        [list(datasets), list(datasets), *[None if workspaces is None else list(workspaces)] * 2],
+    ).rowcount
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL has no NUL in text; S3 may have one in a key."""
+    return text.replace("\0", "\ufffd")

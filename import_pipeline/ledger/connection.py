@@ -1,0 +1,57 @@
+"""Connections to PostgreSQL, and its errors in our words.
+
+Everything works behind PgBouncer: no prepared statements, no session settings or locks.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors as pg
+
+from import_pipeline.errors import ConcurrentChange, DatabaseUnavailable
+
+CONNECT_TIMEOUT_SECONDS = 10
+CONFLICTS = (pg.UniqueViolation, pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
+
+
+def connect(url: str, *, application_name: str = "import_pipeline") -> psycopg.Connection:
+    """Open a connection; `with` commits at its end and rolls back on an error.
+
+    Raises:
+        DatabaseUnavailable: nothing answers, or it does not let us in.
+    """
+    with translated_errors():
+        return psycopg.connect(
+            url,
+            application_name=application_name[:63],
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            prepare_threshold=None,
+        )
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn PostgreSQL's troubles into ours; mistakes in our SQL stay what they are.
+
+    A conflict's cause is cut off: its DETAIL quotes the row, which may hold personal values.
+
+    Raises:
+        ConcurrentChange: another writer was there; repeating is safe.
+        DatabaseUnavailable: no connection, or it was ended.
+    """
+    try:
+        yield
+    except CONFLICTS as error:
+        raise ConcurrentChange(
+            f"PostgreSQL: {error.diag.message_primary or type(error).__name__}.",
+            remedy="The step is tried again.",
+            constraint=error.diag.constraint_name,
+            table=error.diag.table_name,
+        ) from None
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()
+        raise DatabaseUnavailable(
+            f"PostgreSQL is not available: {reason[0] if reason else type(error).__name__}",
+            remedy="Check that it runs and that IMPORT_PIPELINE_DATABASE_URL is right.",
+        ) from error
