@@ -95,13 +95,10 @@ def parse_key(key: str) -> KeyParts:
 
 
 def is_never_an_import(key: str) -> bool:
-    """Whether the name is a folder's marker, a hidden, temporary or half-written file, or `_SUCCESS`.
-
-    A NUL in the key too: no database, file system or log could name such a file.
-    """
+    """Whether the name is a folder's marker, a hidden, temporary or half-written file, or `_SUCCESS`."""
     name = key.rsplit("/", 1)[-1]
     marker = name in ("", "_SUCCESS") or name.startswith((".", "~$"))
-    return marker or name.casefold().endswith(UNFINISHED) or "\x00" in key
+    return marker or name.casefold().endswith(UNFINISHED)
 
 
 def _is_unsafe(character: str) -> bool:

@@ -4,6 +4,7 @@
 something, the dataset's defaults do; that is `flow/batches/`'s, after it has seen the evidence.
 """
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,11 +15,7 @@ from import_pipeline.errors import BadOption
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.bucket import Bucket
 
-ENCODINGS = {
-    "utf-8": "utf-8", "utf8": "utf-8", "utf-8-sig": "utf-8", "utf8-sig": "utf-8",
-    "cp1252": "cp1252", "windows-1252": "cp1252", "ansi": "cp1252",
-    "latin-1": "latin-1", "latin1": "latin-1", "iso-8859-1": "latin-1", "iso8859-1": "latin-1",
-}  # fmt: skip
+ENCODING_ALIASES = {"ansi": "cp1252", "utf8": "utf-8", "latin1": "latin-1"}
 DELIMITERS = {
     ",": ",", "comma": ",", ";": ";", "semicolon": ";", "\t": "\t", "\\t": "\t", "tab": "\t",
     "|": "|", "pipe": "|",
@@ -72,7 +69,7 @@ def parse_statement(metadata: Mapping[str, str]) -> Statement:
     """
     stated = {name.lower().replace("_", "-"): value.strip(" ") for name, value in metadata.items()}
     options = SenderOptions(
-        encoding=_one_of("encoding", stated, ENCODINGS),
+        encoding=_encoding(stated.get("encoding")),
         delimiter=_one_of("delimiter", stated, DELIMITERS),
         decimal=_one_of("decimal", stated, DECIMALS),  # type: ignore[arg-type]
         date_order=_one_of("date-order", stated, DATE_ORDERS),  # type: ignore[arg-type]
@@ -137,6 +134,20 @@ def _one_of(option: str, stated: Mapping[str, str], allowed: Mapping[str, T]) ->
         return allowed[value.lower()]
     names = [_written(name) for name in allowed]
     raise _bad(option, value, f"Use one of: {', '.join(dict.fromkeys(names))}.")
+
+
+def _encoding(value: str | None) -> str | None:
+    """The name of a text encoding; whether files can be read in it is `flow/batches/`'s to say."""
+    if not value:
+        return None
+    name = ENCODING_ALIASES.get(value.lower(), value.lower())
+    try:
+        codecs.lookup(name)
+    except (LookupError, ValueError):
+        raise _bad(
+            "encoding", value, "Use one such as utf-8, cp1252, latin-1 or utf-16, or leave it out."
+        ) from None
+    return name
 
 
 def _written(name: str) -> str:
