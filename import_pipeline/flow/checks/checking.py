@@ -1,0 +1,270 @@
+"""One batch: parse, validate, and part its rows into clean rows and rejects, with an error for each fault.
+
+Knows neither Dagster nor where the file came from. The steps are in the other modules of this
+folder; the words of the errors in `codes.py`.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from import_pipeline.catalog.dataset import EXTRA_COLUMN, Column, Dataset, SenderOptions
+from import_pipeline.flow.batches.evidence import kind_of
+from import_pipeline.flow.checks.dates import parse_date, parse_timestamp
+from import_pipeline.flow.checks.extra import build_extra
+from import_pipeline.flow.checks.messages import Problem, errors_table
+from import_pipeline.flow.checks.numerals import parse_decimal, parse_integer
+from import_pipeline.flow.checks.parsing import Fault, Parsed, as_mask, whole
+from import_pipeline.flow.checks.text import LONGEST_KEY, parse_boolean, parse_text
+from import_pipeline.flow.checks.validation import Finding, Severity, validate
+from import_pipeline.records import Batch, CheckedBatch, ColumnVerdict
+from import_pipeline.storage.store import Store, read_parquet, write_parquet
+
+NO_OPTIONS = SenderOptions()
+
+
+class HeaderFacts(Protocol):
+    """What checking needs to know of the file; `OpenedUpload` and `InspectedFile` have it."""
+
+    @property
+    def header(self) -> Sequence[str]:
+        """The header cells as written."""
+
+    @property
+    def mapping(self) -> dict[str, int]:
+        """Declared column to position in the header."""
+
+    @property
+    def unknown(self) -> Sequence[int]:
+        """Positions of headers that the dataset does not declare."""
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedTable:
+    """The rows of a batch, parted.
+
+    Attributes:
+        clean: `_row_number`, the declared columns typed and in the model's order, and `extra`
+            (JSON or null) for a dataset that keeps unknown columns.
+        rejects: rows of the batch, as they came.
+        errors: see `messages.ERRORS_SCHEMA`; every reject has at least one of severity `error`.
+    """
+
+    clean: pa.Table
+    rejects: pa.Table
+    errors: pa.Table
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The sound rows of a batch while they are looked at.
+
+    Attributes:
+        bad: rows with an error, by position.
+        faulty: by declared column, the rows whose cell could not be read.
+    """
+
+    table: pa.Table
+    row_numbers: pa.Array
+    file: HeaderFacts
+    problems: list[Problem]
+    bad: np.ndarray
+    faulty: dict[str, np.ndarray]
+
+
+def check_batch(
+    batch: Batch,
+    file: HeaderFacts,
+    verdicts: Collection[ColumnVerdict],
+    dataset: Dataset,
+    *,
+    options: SenderOptions = NO_OPTIONS,
+    store: Store,
+    staging: str,
+) -> CheckedBatch:
+    """Check one batch and leave clean rows, keys, rejects and errors as Parquet under `staging`.
+
+    A second try writes the same objects again, so it may be killed and repeated at any point.
+    """
+    started = time.monotonic()
+    table = read_parquet(store, batch.key)
+    checked = check_table(table, file, verdicts, dataset, options=options)
+    name = f"{batch.number:04d}.parquet"
+    keys = {part: f"{staging}{part}/{name}" for part in ("clean", "keys", "rejects", "errors")}
+    write_parquet(store, keys["clean"], checked.clean)
+    write_parquet(store, keys["rejects"], checked.rejects)
+    write_parquet(store, keys["errors"], checked.errors)
+    if dataset.key:
+        write_parquet(store, keys["keys"], checked.clean.select(["_row_number", *dataset.key]))
+    return CheckedBatch(
+        number=batch.number,
+        batch_key=batch.key,
+        read=table.num_rows,
+        valid=checked.clean.num_rows,
+        rejected=checked.rejects.num_rows,
+        clean_key=keys["clean"],
+        keys_key=keys["keys"] if dataset.key else "",
+        rejects_key=keys["rejects"],
+        errors_key=keys["errors"],
+        codes=_count_codes(checked.errors),
+        seconds=time.monotonic() - started,
+    )
+
+
+def check_table(
+    table: pa.Table,
+    file: HeaderFacts,
+    verdicts: Collection[ColumnVerdict],
+    dataset: Dataset,
+    *,
+    options: SenderOptions = NO_OPTIONS,
+) -> CheckedTable:
+    """Part the rows of a batch into clean rows and rejects.
+
+    Args:
+        table: columns as in a batch, see docs/architecture.md; row numbers ascending.
+        options: what the sender stated; used for a column without a verdict.
+    """
+    broken = as_mask(pc.is_valid(whole(table["_problem"])))
+    sound = table.filter(pa.array(~broken)) if broken.any() else table
+    rows = _Rows(
+        sound, whole(sound["_row_number"]), file, [], np.zeros(sound.num_rows, dtype=bool), {}
+    )  # fmt: skip
+    readings = _readings(verdicts, dataset, options)
+    parsed = {c.name: _parse(rows, c, readings.get(c.name), dataset) for c in dataset.columns}
+    _add_long_keys(rows, parsed, dataset)
+    clean = pa.table(parsed)
+    for finding in validate(clean, rows.row_numbers.to_numpy(), dataset):
+        _add_finding(rows, finding)
+    if dataset.unknown_columns == "keep":
+        extra, faults = build_extra(sound, file.header, file.unknown)
+        for position, fault in faults:
+            _add_fault(rows, file.header[position], position, fault)
+        clean = clean.append_column(EXTRA_COLUMN, extra)
+    clean = clean.add_column(0, "_row_number", rows.row_numbers)
+    rejected = broken.copy()
+    rejected[~broken] = rows.bad
+    problems = [*_broken_rows(table, broken), *rows.problems]
+    return CheckedTable(
+        clean.filter(pa.array(~rows.bad)), table.filter(pa.array(rejected)), errors_table(problems)
+    )
+
+
+def _parse(rows: _Rows, column: Column, reading: str | None, dataset: Dataset) -> pa.Array:
+    position = rows.file.mapping.get(column.name)
+    if position is None:
+        rows.faulty[column.name] = np.zeros(rows.table.num_rows, dtype=bool)
+        return pa.nulls(rows.table.num_rows, column.arrow_type)
+    parsed = parse_cells(whole(rows.table[f"c{position}"]), column, reading, dataset.timezone)
+    faulty = np.zeros(rows.table.num_rows, dtype=bool)
+    for fault in parsed.faults:
+        faulty[fault.positions] = True
+        _add_fault(rows, column.name, position, fault)
+    rows.faulty[column.name] = faulty
+    return parsed.values
+
+
+def parse_cells(cells: pa.Array, column: Column, reading: str | None, timezone: str) -> Parsed:
+    """The values of one column, by the parser of its declared type.
+
+    Args:
+        reading: decimal mark or order of day and month, where the type needs one.
+        timezone: of timestamps that state none.
+    """
+    kind = column.arrow_type
+    if pa.types.is_decimal(kind):
+        return parse_decimal(cells, kind, reading)
+    if pa.types.is_integer(kind):
+        return parse_integer(cells, reading)
+    if pa.types.is_date(kind):
+        return parse_date(cells, reading)
+    if pa.types.is_timestamp(kind):
+        return parse_timestamp(cells, reading, timezone)
+    return parse_boolean(cells) if pa.types.is_boolean(kind) else parse_text(cells, column)
+
+
+def _readings(
+    verdicts: Collection[ColumnVerdict], dataset: Dataset, options: SenderOptions
+) -> dict[str, str | None]:
+    """How each number or date column is read: the file's verdict, else stated, else the default."""
+    readings: dict[str, str | None] = {}
+    for column in dataset.columns:
+        kind = kind_of(column.arrow_type)
+        if kind == "decimal":
+            readings[column.name] = options.decimal or dataset.defaults.decimal
+        elif kind == "date":
+            readings[column.name] = options.date_order or dataset.defaults.date_order
+    return readings | {verdict.column: verdict.reading for verdict in verdicts}
+
+
+def _add_fault(rows: _Rows, column: str, position: int, fault: Fault) -> None:
+    _add(rows, column, position, fault.code, fault.detail, fault.positions, "error")
+
+
+def _add_finding(rows: _Rows, finding: Finding) -> None:
+    """Note a broken rule, but not for cells that could not be read: they have their error."""
+    if finding.column:
+        unreadable = rows.faulty[finding.column]
+    else:
+        unreadable = np.logical_or.reduce(list(rows.faulty.values()))
+    positions = finding.positions[~unreadable[finding.positions]]
+    position = rows.file.mapping.get(finding.column)
+    _add(rows, finding.column, position, finding.code, finding.detail, positions, finding.severity)
+
+
+def _add(
+    rows: _Rows,
+    column: str,
+    position: int | None,
+    code: str,
+    detail: str,
+    positions: np.ndarray,
+    severity: Severity,
+) -> None:
+    taken = pa.array(positions)
+    if position is None:
+        values = pa.nulls(len(positions), pa.string())
+    else:
+        values = whole(rows.table[f"c{position}"]).take(taken)
+    header = column if position is None else rows.file.header[position]
+    numbers = rows.row_numbers.take(taken)
+    rows.problems.append(Problem(column, header, code, detail, severity, numbers, values))
+    if severity == "error":
+        rows.bad[positions] = True
+
+
+def _add_long_keys(rows: _Rows, parsed: dict[str, pa.Array], dataset: Dataset) -> None:
+    """Note keys that PostgreSQL's index could not hold; the first text column of the key bears it."""
+    texts = [name for name in dataset.key if pa.types.is_string(parsed[name].type)]
+    if not texts:
+        return
+    size = np.zeros(rows.table.num_rows, dtype=np.int64)
+    for name in texts:
+        size += pc.fill_null(pc.binary_length(parsed[name]), 0).to_numpy(zero_copy_only=False)
+    long = size > LONGEST_KEY
+    if long.any():
+        fault = Fault("key_too_long", np.flatnonzero(long), f"{LONGEST_KEY:,}")
+        _add_fault(rows, texts[0], rows.file.mapping[texts[0]], fault)
+
+
+def _broken_rows(table: pa.Table, broken: np.ndarray) -> list[Problem]:
+    """Rows whose cells cannot be told apart: one error each, and no further look at their cells."""
+    if not broken.any():
+        return []
+    rows = table.select(["_row_number", "_problem", "_overflow"]).filter(pa.array(broken))
+    problems = []
+    for code in pc.unique(rows["_problem"]).to_pylist():
+        some = rows.filter(pc.equal(rows["_problem"], code))
+        values = whole(some["_overflow"])
+        problems.append(Problem("", "", code, "", "error", whole(some["_row_number"]), values))
+    return problems
+
+
+def _count_codes(errors: pa.Table) -> dict[str, int]:
+    counted = pc.value_counts(whole(errors["code"])).to_pylist()
+    return dict(sorted((entry["values"], entry["counts"]) for entry in counted))

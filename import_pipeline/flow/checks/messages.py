@@ -1,0 +1,126 @@
+"""Error rows for people: row, column, value, what is wrong and what to do, made a column at a time.
+
+The words stand in `codes.py`; here they are joined with the cells. Masking personal values for
+ledger, logs and Dagster is here too (`mask_errors`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from import_pipeline.catalog.dataset import Dataset
+from import_pipeline.codes import CODES
+from import_pipeline.flow.checks.validation import Severity
+
+ERRORS_SCHEMA = pa.schema(
+    [
+        ("row_number", pa.int64()),
+        ("column", pa.string()),
+        ("header", pa.string()),
+        ("value", pa.string()),
+        ("code", pa.string()),
+        ("severity", pa.string()),
+        ("message", pa.string()),
+        ("remedy", pa.string()),
+    ]
+)
+SHOWN_CHARACTERS = 80
+MASK = "***"
+_WHOLE_ROW = {"check_failed": "the row fails the check: {detail}."}
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One fault of one column in some rows, ready to be told.
+
+    Attributes:
+        column: declared column, or the header of an undeclared one; empty: the whole row.
+        header: as the sender wrote it.
+        row_numbers: int64, one an error.
+        values: the cells as the sender wrote them, null where there is none.
+    """
+
+    column: str
+    header: str
+    code: str
+    detail: str
+    severity: Severity
+    row_numbers: pa.Array
+    values: pa.Array
+
+
+def errors_table(problems: Sequence[Problem]) -> pa.Table:
+    """All problems as error rows, by row number, then in the order given."""
+    tables = [_rows(p) for p in problems if len(p.row_numbers)]
+    if not tables:
+        return ERRORS_SCHEMA.empty_table()
+    order = np.repeat(np.arange(len(tables)), [t.num_rows for t in tables])
+    together = pa.concat_tables(tables).append_column("order", pa.array(order))
+    together = together.sort_by([("row_number", "ascending"), ("order", "ascending")])
+    return together.drop_columns(["order"]).combine_chunks()
+
+
+def mask_errors(errors: pa.Table, dataset: Dataset) -> pa.Table:
+    """The same error rows with values of personal columns masked, in `value` and `message`.
+
+    What belongs to no declared column (the overflow of a row, an unknown column) is masked too
+    where the dataset has anything personal.
+    """
+    if not any(c.personal for c in dataset.columns):
+        return errors
+    public = pa.array([c.name for c in dataset.columns if not c.personal], pa.string())
+    hide = pc.and_(pc.invert(pc.is_in(errors["column"], value_set=public)), pc.is_valid(errors["value"]))
+    shown = pa.table([errors["message"], _shown(errors["value"]), hide], ["message", "shown", "hide"])
+    with duckdb.connect() as connection:
+        connection.register("shown", shown)
+        message = connection.execute(
+            "SELECT CASE WHEN hide THEN replace(message, shown, ?) ELSE message END AS message FROM shown",
+            [f'"{MASK}"'],
+        ).to_arrow_table()["message"]
+    value = pc.if_else(hide, MASK, errors["value"])
+    return errors.set_column(3, "value", value).set_column(6, "message", message).cast(ERRORS_SCHEMA)
+
+
+def _rows(problem: Problem) -> pa.Table:
+    count = len(problem.row_numbers)
+    code = CODES[problem.code]
+    template = code.message if problem.column else _WHOLE_ROW.get(problem.code, code.message)
+    before, found, after = template.replace("{detail}", problem.detail).partition("{value}")
+    opening = _opening(problem.row_numbers, problem.header)
+    values = pc.replace_substring(problem.values, "\0", "\u2400")
+    body = [before, _shown(values), after] if found else [before]
+    return pa.table(
+        [
+            problem.row_numbers,
+            _constant(problem.column, count),
+            _constant(problem.header, count),
+            values,
+            _constant(problem.code, count),
+            _constant(problem.severity, count),
+            pc.binary_join_element_wise(opening, *body, ""),
+            _constant(code.remedy.replace("{detail}", problem.detail), count),
+        ],
+        schema=ERRORS_SCHEMA,
+    )
+
+
+def _opening(row_numbers: pa.Array, header: str) -> pa.Array:
+    place = f', column "{header}": ' if header else ": "
+    return pc.binary_join_element_wise("Row ", pc.cast(row_numbers, pa.string()), place, "")
+
+
+def _shown(values: pa.Array) -> pa.Array:
+    """Values in quotes, on one line, shortened."""
+    line = pc.replace_substring_regex(pc.fill_null(values, ""), r"[\r\n\t]+", " ")
+    short = pc.utf8_slice_codeunits(line, 0, SHOWN_CHARACTERS)
+    cut = pc.binary_join_element_wise(short, "…", "")
+    shown = pc.if_else(pc.greater(pc.utf8_length(line), SHOWN_CHARACTERS), cut, short)
+    return pc.binary_join_element_wise('"', shown, '"', "")
+
+
+def _constant(text: str, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), count)

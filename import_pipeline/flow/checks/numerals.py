@@ -1,0 +1,99 @@
+"""Written numbers to whole numbers and exact decimals, under the column's one decimal mark.
+
+Never rounds: what the column cannot hold exactly is a fault.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from import_pipeline.flow.batches.evidence import decimal_readings
+from import_pipeline.flow.checks.parsing import FaultCollector, Parsed, as_mask, is_written, keep_where
+
+MARK_NAMES = {",": "comma", ".": "point"}
+# Longer texts have zeros to lose before Arrow's parsers, which hold 38 digits, see them.
+_LONG = 30
+
+
+def parse_decimal(cells: pa.Array, kind: pa.Decimal128Type, reading: str | None) -> Parsed:
+    """Exact decimals.
+
+    Faults: those of `plain_numbers`, `too_many_decimals`, `number_too_large`.
+    """
+    plain, found = plain_numbers(cells, reading)
+    whole_digits = kind.precision - kind.scale
+    found.add("too_many_decimals", _matches(plain, rf"\.\d{{{kind.scale}}}\d*[1-9]"), str(kind.scale))
+    found.add("number_too_large", _matches(plain, rf"^[+-]?0*[1-9]\d{{{whole_digits}}}"), str(whole_digits))
+    return found.parsed(pc.cast(_shortened(keep_where(plain, ~found.bad), kind.scale), kind))
+
+
+def parse_integer(cells: pa.Array, reading: str | None) -> Parsed:
+    """Whole numbers of 64 bits; `123.0` is 123.
+
+    Faults: those of `plain_numbers`, `not_a_whole_number`, `number_too_large`.
+    """
+    plain, found = plain_numbers(cells, reading)
+    found.add("not_a_whole_number", _matches(plain, r"\.\d*[1-9]"))
+    found.add("number_too_large", _matches(plain, r"^[+-]?0*[1-9]\d{18}"), "18")
+    plain = keep_where(plain, ~found.bad)
+    if as_mask(_matches(plain, r"[.+]|^-?0\d")).any():
+        plain = pc.replace_substring_regex(plain, r"^\+?(-?)0*(\d*?)(?:\.0*)?$", r"\1\2")
+        plain = pc.replace_substring_regex(plain, r"^-?$", "0")
+    return found.parsed(pc.cast(plain, pa.int64()))
+
+
+def plain_numbers(cells: pa.Array, reading: str | None) -> tuple[pa.Array, FaultCollector]:
+    """Numbers as digits with at most one point; null where empty or not readable.
+
+    Args:
+        reading: the column's decimal mark; `mixed` or None: a value with one possible reading
+            is read so.
+
+    Faults: `ambiguous_number`, `not_a_number`.
+    """
+    readings = decimal_readings(cells)
+    has = {mark: as_mask(mask) for mark, mask in readings.by_reading.items()}
+    written = is_written(readings.text)
+    found = FaultCollector(len(cells))
+    if reading in MARK_NAMES:
+        comma, point = (has[","], _none(cells)) if reading == "," else (_none(cells), has["."])
+        other = has["." if reading == "," else ","]
+        detail = f" in a column whose decimal mark is the {MARK_NAMES[reading]}"
+        found.add("not_a_number", written & other & ~(comma | point), detail)
+    else:
+        ambiguous = as_mask(readings.ambiguous)
+        comma = has[","] & ~ambiguous
+        point = has["."] & ~has[","]
+        found.add("ambiguous_number", ambiguous)
+    found.add("not_a_number", written & ~(comma | point))
+    return _with_point(readings.text, comma, point), found
+
+
+def _with_point(text: pa.Array, comma: np.ndarray, point: np.ndarray) -> pa.Array:
+    """The text without thousands separators and with a decimal point."""
+    if not point.any():
+        return keep_where(_from_comma(text), comma)
+    without = pc.replace_substring(text, ",", "")
+    if comma.any():
+        without = pc.if_else(pa.array(comma), _from_comma(text), without)
+    return keep_where(without, comma | point)
+
+
+def _from_comma(text: pa.Array) -> pa.Array:
+    return pc.replace_substring(pc.replace_substring(text, ".", ""), ",", ".")
+
+
+def _shortened(plain: pa.Array, scale: int) -> pa.Array:
+    """Without the zeros that count for nothing, if any text is long."""
+    if (pc.max(pc.binary_length(plain)).as_py() or 0) <= _LONG:
+        return plain
+    fewer = pc.replace_substring_regex(plain, r"^([+-]?)0+(\d)", r"\1\2")
+    return pc.replace_substring_regex(fewer, rf"(\.\d{{{scale}}})0+$", r"\1")
+
+
+def _matches(text: pa.Array, pattern: str) -> pa.Array:
+    return pc.match_substring_regex(text, pattern)
+
+
+def _none(cells: pa.Array) -> np.ndarray:
+    return np.zeros(len(cells), dtype=bool)

@@ -1,0 +1,100 @@
+"""From the cells of one column, text as written, to values of the declared type and faults.
+
+One parser a type: `text.py`, `numerals.py`, `dates.py`. Which readings a written number or date has
+is `flow/batches/evidence.py`'s; which values are allowed is the dataset's model's.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True, eq=False)
+class Fault:
+    """The same thing wrong with one column in some rows.
+
+    Attributes:
+        code: row-level code of `codes.py`.
+        positions: rows by position (from 0) in the table that was parsed, ascending.
+        detail: the `{detail}` of the code's message.
+    """
+
+    code: str
+    positions: np.ndarray
+    detail: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """A parsed column.
+
+    Attributes:
+        values: of the declared type; null where the cell is empty or faulty.
+        faults: at most one for a cell.
+    """
+
+    values: pa.Array
+    faults: tuple[Fault, ...] = ()
+
+
+class FaultCollector:
+    """Collects the faults of one column: the first one found for a cell is the one that counts."""
+
+    def __init__(self, rows: int):
+        self.bad = np.zeros(rows, dtype=bool)
+        self._faults: list[Fault] = []
+
+    def add(self, code: str, where: "pa.Array | np.ndarray", detail: str = "") -> None:
+        """Note a fault for the cells in a mask (null: not there)."""
+        new = as_mask(where) & ~self.bad
+        if new.any():
+            self.bad |= new
+            self._faults.append(Fault(code, np.flatnonzero(new), detail))
+
+    def parsed(self, values: pa.Array) -> Parsed:
+        """The values, null where a fault was found."""
+        if self.bad.any():
+            values = pc.if_else(pa.array(self.bad), pa.scalar(None, values.type), values)
+        return Parsed(values, tuple(self._faults))
+
+
+def as_mask(where: "pa.Array | np.ndarray") -> np.ndarray:
+    """A boolean numpy array; null is False."""
+    if isinstance(where, np.ndarray):
+        return where
+    filled = pc.fill_null(where, False) if where.null_count else where
+    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def is_written(text: pa.Array) -> np.ndarray:
+    """Which trimmed cells hold anything."""
+    return as_mask(pc.not_equal(text, ""))
+
+
+def keep_where(values: pa.Array, mask: np.ndarray) -> pa.Array:
+    """The values where the mask says so, null elsewhere."""
+    if mask.all():
+        return values
+    return pc.if_else(pa.array(mask), values, pa.scalar(None, values.type))
+
+
+def whole(column: "pa.ChunkedArray | pa.Array") -> pa.Array:
+    """A column as one array."""
+    if isinstance(column, pa.Array):
+        return column
+    return (
+        column.chunk(0)
+        if column.num_chunks == 1
+        else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
+    )
+
+
+def each_group(array: pa.Array, pattern: str) -> Iterator[pa.Array]:
+    """The named groups of an RE2 pattern in their order; null where the pattern does not match."""
+    yield from pc.extract_regex(array, pattern).flatten()
+
+
+Parser = Callable[..., Parsed]

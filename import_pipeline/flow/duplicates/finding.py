@@ -1,0 +1,100 @@
+"""Finds valid rows of one file that share a key: which of them counts, and which lose to it.
+
+Only the file is looked at; what is in the table already is PostgreSQL's to say, in the publish
+transaction. DuckDB does it, on disk when memory ends.
+"""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from import_pipeline.catalog.dataset import Dataset
+from import_pipeline.records import FoundDuplicates
+from import_pipeline.storage.store import Store
+
+FILE_NAME = "duplicates.parquet"
+# Rows of one group of the result's Parquet: what a reader of it holds in memory at once.
+_ROWS_PER_GROUP = 50_000
+
+
+def find_duplicates(
+    keys: Sequence[str], dataset: Dataset, *, store: Store, staging: str, memory_limit: str
+) -> FoundDuplicates:
+    """Find the rows that lose to another row of the file with the same key.
+
+    Keys are compared column by column, never joined, so `("a", "b|c")` and `("a|b", "c")` differ.
+    A second try writes the same object again.
+
+    Args:
+        keys: store keys of the batches' Parquets of `_row_number` and key columns, valid rows only.
+        staging: key prefix, ends with `/`; the result lies at `<staging>duplicates.parquet`, sorted by
+            `_row_number`.
+        memory_limit: of DuckDB, in its notation (`512MB`); what goes beyond spills to a folder that
+            is removed afterwards.
+    """
+    started = time.monotonic()
+    keys = [key for key in keys if key]
+    rows, target = 0, ""
+    if keys and dataset.key:
+        with tempfile.TemporaryDirectory(prefix="import_pipeline_") as name:
+            found = Path(name) / FILE_NAME
+            rows = _search(keys, dataset, store, Path(name), found, memory_limit)
+            if rows:
+                target = f"{staging}{FILE_NAME}"
+                store.put_file(target, found)
+    return FoundDuplicates(key=target, rows=rows, seconds=time.monotonic() - started)
+
+
+def _search(
+    keys: Sequence[str], dataset: Dataset, store: Store, folder: Path, found: Path, memory_limit: str
+) -> int:
+    """Write the losers to `found`; their number."""
+    settings = {
+        "memory_limit": memory_limit,
+        "temp_directory": str(folder / "spill"),
+        "preserve_insertion_order": "false",
+    }
+    with duckdb.connect(str(folder / "keys.duckdb"), config=settings) as connection:
+        _gather(connection, keys, dataset, store, folder / "batch.parquet")
+        connection.execute(_losers(dataset))
+        target = str(found).replace("'", "''")
+        connection.execute(
+            f"COPY (SELECT * FROM losers ORDER BY _row_number) TO '{target}'"
+            f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_PER_GROUP})"
+        )
+        return int(connection.execute("SELECT count(*) FROM losers").fetchall()[0][0])
+
+
+def _gather(
+    connection: duckdb.DuckDBPyConnection, keys: Sequence[str], dataset: Dataset, store: Store, file: Path
+) -> None:
+    """All keys in one table, a batch at a time, so that only one Parquet lies on the disk."""
+    columns = ", ".join(["_row_number", *map(_quoted, dataset.key)])
+    for number, key in enumerate(keys):
+        store.get_file(key, file)
+        verb = "CREATE TABLE keys AS" if number == 0 else "INSERT INTO keys"
+        connection.execute(f"{verb} SELECT {columns} FROM read_parquet(?)", [str(file)])
+        file.unlink()
+
+
+def _losers(dataset: Dataset) -> str:
+    """SQL: first the keys that occur again (few), then their rows; `first` is the lowest row number."""
+    columns = ", ".join(map(_quoted, dataset.key))
+    pick = "min" if dataset.winner == "first" else "max"
+    return f"""
+        CREATE TABLE losers AS
+        WITH repeated AS (
+            SELECT {columns}, {pick}(_row_number) AS winner
+            FROM keys GROUP BY {columns} HAVING count(*) > 1
+        )
+        SELECT keys._row_number, repeated.winner AS _winner_row_number
+        FROM keys JOIN repeated USING ({columns})
+        WHERE keys._row_number <> repeated.winner
+    """  # noqa: S608 - identifiers are quoted, and checked when the dataset is declared
+
+
+def _quoted(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
