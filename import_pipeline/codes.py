@@ -261,6 +261,10 @@ _SYSTEM = (
     ),
     _system("batches_missing", "Fewer batches arrived than were split.", "Launch it again."),
     _system(
+        "first_import_gone", "The first import of the same file was undone while this one was decided.",
+        "Launch it again.",
+    ),
+    _system(
         "table_does_not_fit", "The dataset's table is missing or differs from its declaration.",
         "Run `import-pipeline migrate`.",
     ),

@@ -171,6 +171,12 @@ class StoredObjectMissing(ImportFailed):
     code = "stored_object_missing"
 
 
+class FirstImportGone(ImportFailed):
+    """The first import of the same bytes was undone before this one was decided; fields: `first`."""
+
+    code = "first_import_gone"
+
+
 class TableDoesNotFit(ImportFailed):
     """The dataset's table is missing or differs from its declaration; fields: `table`, `problems`."""
 

@@ -1,0 +1,79 @@
+"""The outcomes table: what became of each valid row that was neither inserted nor updated.
+
+Written in the publish transaction and logged, so that a crash between publish and report loses
+nothing; the report reads it, then it goes.
+"""
+
+import io
+
+import psycopg
+import pyarrow as pa
+import pyarrow.csv as pc
+from psycopg import sql
+
+from import_pipeline.flow.loading.tables import DECIDED, LoadTables, in_staging
+from import_pipeline.ledger.connection import translated_errors
+
+OUTCOMES_SCHEMA = pa.schema([("_row_number", pa.int64()), ("outcome", pa.string()), ("code", pa.string())])
+
+
+def write_outcomes(conn: psycopg.Connection, tables: LoadTables) -> None:
+    """Keep the verdicts beyond the transaction; those of an earlier dry run are replaced."""
+    conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(tables.outcomes))
+    conn.execute(
+        sql.SQL("CREATE TABLE {} (_row_number bigint NOT NULL, outcome text NOT NULL, code text)").format(
+            tables.outcomes
+        )
+    )
+    conn.execute(
+        sql.SQL("INSERT INTO {} SELECT _row_number, outcome, code FROM {} WHERE outcome <> 'updated'").format(
+            tables.outcomes, DECIDED
+        )
+    )
+
+
+def read_outcomes(conn: psycopg.Connection, table: str) -> pa.Table:
+    """The rows that were valid but neither inserted nor updated, in the order of the file.
+
+    Args:
+        table: `PublishedUpload.outcomes_table`; one that is gone, or empty text, has no rows.
+
+    Returns:
+        `_row_number` int64, `outcome` (`duplicate`, `unchanged`, `rejected`), `code` (null for
+        `unchanged`).
+    """
+    if not table or not table_exists(conn, table):
+        return OUTCOMES_SCHEMA.empty_table()
+    query = sql.SQL(
+        "COPY (SELECT _row_number, outcome, code FROM {} ORDER BY _row_number) TO STDOUT (FORMAT csv)"
+    ).format(in_staging(_unqualified(table)))
+    with translated_errors(), conn.cursor() as cursor, cursor.copy(query) as copy:
+        data = b"".join(copy)
+    if not data:
+        return OUTCOMES_SCHEMA.empty_table()
+    return pc.read_csv(
+        io.BytesIO(data),
+        read_options=pc.ReadOptions(column_names=OUTCOMES_SCHEMA.names),
+        convert_options=pc.ConvertOptions(column_types=OUTCOMES_SCHEMA, strings_can_be_null=True),
+    )
+
+
+def count_duplicates(conn: psycopg.Connection, table: str) -> dict[str, int]:
+    """Number of duplicate rows by code; empty if the table is gone."""
+    if not table_exists(conn, table):
+        return {}
+    query = sql.SQL("SELECT code, count(*) FROM {} WHERE outcome = 'duplicate' GROUP BY code ORDER BY code")
+    return dict(conn.execute(query.format(in_staging(_unqualified(table)))).fetchall())
+
+
+def table_exists(conn: psycopg.Connection, table: str) -> bool:
+    """Whether the staging schema has this table."""
+    row = conn.execute(
+        "SELECT count(*) FROM pg_tables WHERE schemaname = 'staging' AND tablename = %s",
+        [_unqualified(table)],
+    ).fetchone()
+    return row is not None and row[0] == 1
+
+
+def _unqualified(table: str) -> str:
+    return table.removeprefix("staging.")

@@ -1,0 +1,131 @@
+"""The tables that loading reads and writes, as SQL: their names and columns, nothing that runs.
+
+Staging and outcomes tables are named by the short id, never by the sender's path, which
+PostgreSQL's 63 characters would cut.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from psycopg import sql
+
+from import_pipeline.catalog.dataset import EXTRA_COLUMN, Dataset
+from import_pipeline.catalog.types import postgres_type
+from import_pipeline.records import OpenedUpload
+
+STAGING_SCHEMA = "staging"
+LOSERS = sql.Identifier("pg_temp", "losers")
+DECIDED = sql.Identifier("pg_temp", "decided")
+
+
+def staging_table(opened: OpenedUpload) -> str:
+    """The attempt's staging table, without schema: `u_<short id>_<first 8 of the attempt>`."""
+    attempt = re.sub(r"[^a-z0-9]", "_", opened.attempt.lower())
+    return f"u_{opened.short_id}_{attempt[:8]}"
+
+
+def outcomes_table(opened: OpenedUpload) -> str:
+    """The upload's outcomes table, without schema.
+
+    It belongs to the upload, not to an attempt: a later attempt finishes a missing report from it.
+    """
+    return f"u_{opened.short_id}_outcomes"
+
+
+def in_staging(table: str) -> sql.Identifier:
+    """A table of the staging schema."""
+    return sql.Identifier(STAGING_SCHEMA, table)
+
+
+@dataclass(frozen=True)
+class LoadTables:
+    """Names and column lists of one upload's load, ready to be put into a statement.
+
+    In every statement `s` is a staged row and `t` a row of the dataset's table.
+    """
+
+    opened: OpenedUpload
+    dataset: Dataset
+
+    @property
+    def staged(self) -> sql.Identifier:
+        """The attempt's staging table."""
+        return in_staging(staging_table(self.opened))
+
+    @property
+    def outcomes(self) -> sql.Identifier:
+        """The upload's outcomes table."""
+        return in_staging(outcomes_table(self.opened))
+
+    @property
+    def target(self) -> sql.Identifier:
+        """The dataset's table."""
+        return sql.Identifier("public", self.dataset.table)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Declared columns in the model's order, then `extra` where the dataset keeps it."""
+        extra = (EXTRA_COLUMN,) if self.dataset.unknown_columns == "keep" else ()
+        return (*(c.name for c in self.dataset.columns), *extra)
+
+    @property
+    def columns(self) -> sql.Composed:
+        """`names`, separated by commas."""
+        return listed(*(sql.Identifier(n) for n in self.names))
+
+    @property
+    def key(self) -> sql.Composed:
+        """The key's columns of a staged row, separated by commas; the row number without a key."""
+        names = self.dataset.key or ("_row_number",)
+        return listed(*(sql.Identifier("s", n) for n in names))
+
+    @property
+    def same_key(self) -> sql.Composed:
+        """Condition: `t` is the row of this workspace that has the key of `s`."""
+        pairs = [sql.SQL("{} = {}").format(sql.Identifier("t", k), sql.Identifier("s", k))
+                 for k in self.dataset.key]  # fmt: skip
+        workspace = sql.SQL("t._workspace = {}").format(sql.Literal(self.opened.workspace))
+        return sql.SQL(" AND ").join([workspace, *pairs])
+
+    def values(self, row: str = "s") -> sql.Composed:
+        """The values of `names` in a staged row, as the dataset's table holds them."""
+        return listed(*(_value(row, n) for n in self.names))
+
+    @property
+    def differs(self) -> sql.Composed:
+        """Condition: any declared column of `t` differs from that of `s`; NULL equals NULL."""
+        stored = listed(*(sql.Identifier("t", n) for n in self.names))
+        return sql.SQL("ROW({}) IS DISTINCT FROM ROW({})").format(stored, self.values())
+
+    def column_definitions(self) -> sql.Composed:
+        """The staging table's columns: where a row comes from, then the dataset's own.
+
+        `extra` is staged as text and becomes jsonb in the merge; keys sort and compare by bytes,
+        as in the dataset's table.
+        """
+        own = [
+            sql.SQL("{} {}{}").format(
+                sql.Identifier(c.name),
+                sql.SQL(postgres_type(c.arrow_type)),
+                sql.SQL(' COLLATE "C"' if self._is_text_key(c.name) else ""),
+            )
+            for c in self.dataset.columns
+        ]
+        extra = [sql.SQL("{} text").format(sql.Identifier(EXTRA_COLUMN))]
+        ours = [sql.SQL("_load_id text"), sql.SQL("_batch integer"), sql.SQL("_row_number bigint")]
+        return listed(*ours, *own, *(extra if EXTRA_COLUMN in self.names else []))
+
+    def _is_text_key(self, name: str) -> bool:
+        types = {c.name: postgres_type(c.arrow_type) for c in self.dataset.columns}
+        return name in self.dataset.key and types[name] == "text"
+
+
+def listed(*parts: sql.Composable) -> sql.Composed:
+    """Parts separated by commas."""
+    return sql.SQL(", ").join(parts)
+
+
+def _value(row: str, name: str) -> sql.Composable:
+    column = sql.Identifier(row, name)
+    return sql.SQL("{}::jsonb").format(column) if name == EXTRA_COLUMN else column
