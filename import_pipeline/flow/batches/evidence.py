@@ -99,10 +99,8 @@ def decimal_readings(values: pa.Array) -> Readings:
     comma, point = _matches(text, COMMA_NUMBER), _matches(text, POINT_NUMBER)
     both = pc.and_(comma, point)
     if pc.any(both).as_py():
-        ambiguous = pc.and_not(both, _matches(text, PLAIN_NUMBER))
-    else:
-        ambiguous = both
-    return Readings(text, {",": comma, ".": point}, ambiguous)
+        both = pc.and_not(both, _matches(text, PLAIN_NUMBER))
+    return Readings(text, {",": comma, ".": point}, both)
 
 
 def date_readings(values: pa.Array) -> Readings:
