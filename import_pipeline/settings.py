@@ -104,12 +104,12 @@ class Settings(BaseSettings):
     aws_endpoint_url: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
-        description="Address of an S3-compatible store. Empty: AWS itself.",
+        description="Address of an S3-compatible store (or AWS_ENDPOINT_URL). Empty: AWS itself.",
     )
     aws_region: str = Field(
         "us-east-1",
         validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
-        description="Region of the bucket.",
+        description="Region of the bucket (or AWS_DEFAULT_REGION).",
     )
     aws_access_key_id: str | None = Field(
         None, validation_alias="AWS_ACCESS_KEY_ID", description="Empty: boto3's own chain (role, profile, …)."
@@ -135,6 +135,11 @@ class Settings(BaseSettings):
         return self.bucket is None or (
             self.aws_endpoint_url is not None and self.aws_endpoint_url == self._local.get("aws_endpoint_url")
         )
+
+    def allowed_workspaces(self) -> tuple[str, ...] | None:
+        """Workspaces that may import; None: every valid name."""
+        names = tuple(name.strip() for name in self.workspaces.split(",") if name.strip())
+        return names or None
 
     def require_database_url(self) -> str:
         """The ledger's URL, `postgresql://…`.
