@@ -51,6 +51,8 @@ class OpenedUpload:
 
     Attributes:
         attempt: `root_run_id` of the attempt; owns staging table and staging objects.
+        source: the object that is read, wherever it lies now.
+        source_time: LastModified of the original arrival, whatever was moved since.
         header: the header cells as written, by position.
         mapping: declared column to position in `header`.
         unknown: positions of headers that the dataset does not declare (ours excluded).
@@ -73,6 +75,7 @@ class OpenedUpload:
     attempt: str
     token: Token
     source: ListedObject
+    source_time: datetime
     file_name: str
     sha256: str
     format: str

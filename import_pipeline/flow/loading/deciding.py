@@ -118,7 +118,7 @@ def _updating(tables: LoadTables) -> sql.Composed:
     The table's row is newer if its file arrived later; in the same second the identity decides;
     a row without a source time (written by an application) is the oldest.
     """
-    ours = tables.opened.source.last_modified
+    ours = tables.opened.source_time
     newer = sql.SQL(
         "(t._source_time, coalesce(right(t._upload_id, 12), '') COLLATE \"C\") > ({}::timestamptz, {})"
     ).format(sql.Literal(ours), sql.Literal(tables.opened.short_id))

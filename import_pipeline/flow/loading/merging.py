@@ -110,7 +110,7 @@ def _provenance(tables: LoadTables) -> dict[str, sql.Composable]:
         "_workspace": sql.Literal(opened.workspace),
         "_upload_id": sql.Literal(opened.upload_id),
         "_row_number": sql.SQL("s._row_number"),
-        "_source_time": sql.SQL("{}::timestamptz").format(sql.Literal(opened.source.last_modified)),
+        "_source_time": sql.SQL("{}::timestamptz").format(sql.Literal(opened.source_time)),
         "_loaded_at": sql.SQL("now()"),
         "_row_hash": sql.SQL("hash_record_extended(ROW({}), 0)").format(tables.values()),
     }
