@@ -131,8 +131,8 @@ def set_aside_unknown(
     return conn.execute(
         """
         UPDATE imports.uploads SET state = 'ignored', ignored_reason = CASE
-            WHEN dataset = ANY(%s) THEN 'workspace ' || workspace || ' may not import'
-            ELSE 'unknown dataset ' || dataset END
+            WHEN dataset = ANY(%s) THEN 'There is no workspace `' || workspace || '` any more.'
+            ELSE 'There is no dataset `' || dataset || '` any more.' END
         WHERE upload_id IN (
             SELECT upload_id FROM imports.uploads
             WHERE state = 'detected' AND NOT (dataset = ANY(%s)

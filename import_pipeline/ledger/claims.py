@@ -110,7 +110,7 @@ def _action(row: UploadRow, token: Token, attempt: str) -> Action:
     own = row.token == token
     if row.state == "ignored":
         raise PartitionMissing(
-            f"Upload {row.upload_id!r} is ignored: {row.ignored_reason}.",
+            f"Upload {row.upload_id!r} is ignored: {row.ignored_reason}",
             remedy="Add its dataset or workspace; the sensor then takes it up.",
         )
     if own and row.state in (*UNSTARTED_STATES, "cancelled"):

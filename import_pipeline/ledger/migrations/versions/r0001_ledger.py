@@ -1,7 +1,4 @@
-"""The ledger: uploads, attempts, batches, events, row errors, and the trigger on transitions.
-
-Percent signs are doubled nowhere: the SQL goes to PostgreSQL without parameters.
-"""
+"""The ledger: uploads, attempts, batches, events, row errors, and the trigger on transitions."""
 
 from alembic import op
 
@@ -11,8 +8,6 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
-CREATE SCHEMA IF NOT EXISTS staging;
-
 CREATE TABLE imports.transitions (
     from_state text NOT NULL,
     to_state   text NOT NULL,
@@ -249,7 +244,7 @@ LEFT JOIN imports.attempts a ON a.upload_id = u.upload_id AND a.attempt = u.atte
 
 
 def upgrade() -> None:
-    """Create everything; schema `imports` is there already, for Alembic's own table."""
+    """Create everything; `migrate` made the schemas `imports` and `staging` before."""
     cursor = op.get_bind().connection.cursor()
     for part in (TABLES, TRIGGERS, VIEW):
         cursor.execute(part)
