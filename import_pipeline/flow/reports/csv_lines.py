@@ -1,0 +1,79 @@
+"""Arrow columns as lines of CSV, a whole batch at once, safe to open in a spreadsheet.
+
+Which rows and columns a report has is `rows.py`'s; the apostrophes are `formula_guard.py`'s.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from import_pipeline.catalog.dataset import Column, Dataset
+from import_pipeline.formula_guard import ColumnKind, guard
+
+# Excel takes a file without the mark for one in the local 8-bit encoding.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+LINE_END = "\r\n"
+PHONE_HEADERS = frozenset({"phone", "telefone"})
+IMPORT_COLUMNS = ("_import_row", "_import_upload", "_import_errors")
+
+
+def csv_lines(columns: Sequence[Any], delimiter: str, beyond: Any = None) -> bytes:
+    """The lines of a table, each ending with CR LF; nulls become empty cells.
+
+    Args:
+        columns: Arrow string arrays of one length, at least two.
+        beyond: one more cell for rows where it is not null, past the last column.
+    """
+    if len(columns[0]) == 0:
+        return b""
+    cells = [_quoted(pc.fill_null(column, ""), delimiter) for column in columns]
+    lines = pc.binary_join_element_wise(*cells, delimiter)
+    if beyond is not None and beyond.null_count < len(beyond):
+        tail = pc.binary_join_element_wise("", _quoted(beyond, delimiter), delimiter)
+        lines = pc.binary_join_element_wise(lines, pc.fill_null(tail, ""), "")
+    ended = pc.binary_join_element_wise(lines, LINE_END, "")
+    return b"".join(
+        _text_of(chunk) for chunk in (ended.chunks if isinstance(ended, pa.ChunkedArray) else [ended])
+    )
+
+
+def csv_line(cells: Sequence[str], delimiter: str) -> bytes:
+    """One line, guarded: a header."""
+    return csv_lines([guard(pa.array([cell], pa.string())) for cell in cells], delimiter)
+
+
+def kinds_by_position(mapping: Mapping[str, int], dataset: Dataset) -> dict[int, ColumnKind]:
+    """Which positions of a file hold numbers or phones, by their columns' types."""
+    kinds = kinds_by_column(dataset)
+    return {position: kinds[name] for name, position in mapping.items() if name in kinds}
+
+
+def kinds_by_column(dataset: Dataset) -> dict[str, ColumnKind]:
+    """Which declared columns hold numbers or phones; the others hold text."""
+    return {column.name: _kind(column) for column in dataset.columns if _kind(column) != "text"}
+
+
+def _kind(column: Column) -> ColumnKind:
+    if pa.types.is_integer(column.arrow_type) or pa.types.is_decimal(column.arrow_type):
+        return "number"
+    is_phone = pa.types.is_string(column.arrow_type) and not PHONE_HEADERS.isdisjoint(column.headers)
+    return "phone" if is_phone else "text"
+
+
+def _quoted(cells: Any, delimiter: str) -> Any:
+    """Cells between quotes where they need it: delimiter, quote, line break, white space at an end."""
+    needs = pc.match_substring_regex(cells, rf'[{re.escape(delimiter)}"\r\n]|\A\s|\s\z')
+    doubled = pc.replace_substring(cells, '"', '""')
+    return pc.if_else(needs, pc.binary_join_element_wise('"', doubled, '"', ""), cells)
+
+
+def _text_of(array: Any) -> bytes:
+    """All strings of an array without nulls, one after the other."""
+    if len(array) == 0:
+        return b""
+    _, offsets, data = array.buffers()
+    bounds = memoryview(offsets).cast("i")
+    return bytes(memoryview(data)[bounds[array.offset] : bounds[array.offset + len(array)]])

@@ -1,0 +1,207 @@
+"""The content of summary.json: what happened to an upload, for people and programs, as plain JSON.
+
+Whatever was found out or assumed about a file stands here with the option that would change it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from import_pipeline.catalog.dataset import Dataset
+from import_pipeline.codes import CODES
+from import_pipeline.errors import ImportPipelineError
+from import_pipeline.records import (
+    CheckedBatch,
+    ColumnVerdict,
+    FoundDuplicates,
+    OpenedUpload,
+    PublishedUpload,
+    SplitUpload,
+)
+
+FORMAT = 1
+OPTIONS = {"decimal": "decimal", "date": "date-order"}
+ASSUMED = {"decimal": "assumed_decimal", "date": "assumed_date_order"}
+
+
+class Named(Protocol):
+    """What names an upload: an opened upload or a row of the ledger."""
+
+    @property
+    def upload_id(self) -> str:
+        """Dagster's partition key."""
+
+    @property
+    def short_id(self) -> str:
+        """12 hex."""
+
+    @property
+    def workspace(self) -> str | None:
+        """None if it has none."""
+
+    @property
+    def dataset(self) -> str | None:
+        """None if it has none."""
+
+    @property
+    def file_name(self) -> str:
+        """As sent."""
+
+
+def summary_of(
+    opened: OpenedUpload,
+    split: SplitUpload,
+    checked: Sequence[CheckedBatch],
+    published: PublishedUpload | None,
+    *,
+    duplicates: FoundDuplicates,
+    dataset: Dataset,
+) -> dict[str, Any]:
+    """All but what only writing the report can tell (codes, files)."""
+    return {
+        **named(opened, published.state if published else "refused"),
+        "source": {
+            "key": opened.source.key,
+            "size": opened.source.size,
+            "last_modified": opened.source_time.isoformat(),
+            "etag": opened.source.etag,
+            "sha256": opened.sha256,
+        },
+        **_counted(split, published),
+        "published_at": published.published_at.isoformat() if published and published.published_at else None,
+        "duplicate_of": (published.duplicate_of if published else None) or opened.duplicate_of,
+        "lines": {"physical": opened.physical_lines, **asdict(split.lines)},
+        "read_as": read_as(opened, split.verdicts),
+        "columns": _columns(opened, dataset),
+        "stated_options": {k: v for k, v in asdict(opened.options).items() if v not in (None, False)},
+        "warnings": warnings_of(opened, split, published),
+        "batches": len(split.batches),
+        "seconds": {
+            "split": round(split.seconds, 3),
+            "check": round(sum(c.seconds for c in checked), 3),
+            "find_duplicates": round(duplicates.seconds, 3),
+            "publish": round(published.seconds, 3) if published else None,
+        },
+    }
+
+
+def named(upload: Named, state: str) -> dict[str, Any]:
+    """The beginning of every summary."""
+    return {
+        "format": FORMAT,
+        "upload_id": upload.upload_id,
+        "short_id": upload.short_id,
+        "workspace": upload.workspace,
+        "dataset": upload.dataset,
+        "file_name": upload.file_name,
+        "state": state,
+    }
+
+
+def refusal_of(error: ImportPipelineError) -> dict[str, Any]:
+    """Why a file was refused, and the option that settles it, if one does."""
+    option = error.fields.get("option")
+    return {
+        "code": error.code,
+        "message": error.message,
+        "remedy": error.remedy or (CODES[error.code].remedy if error.code in CODES else ""),
+        "option": option,
+        "details": {name: value for name, value in error.fields.items() if name != "option"},
+    }
+
+
+def read_as(opened: OpenedUpload, verdicts: Sequence[ColumnVerdict]) -> list[dict[str, Any]]:
+    """What was found out or assumed: the thing, its value, why, and the option that changes it."""
+    found: list[dict[str, Any]] = [
+        {"what": "format", "value": opened.format, "why": "the content", "option": None},
+        {"what": "encoding", "value": opened.encoding, "why": opened.encoding_evidence, "option": "encoding"},
+        {
+            "what": "delimiter",
+            "value": opened.delimiter,
+            "why": opened.delimiter_evidence,
+            "option": "delimiter",
+        },
+    ]
+    for verdict in verdicts:
+        found.append(
+            {
+                "what": "decimal mark" if verdict.kind == "decimal" else "date order",
+                "column": verdict.column,
+                "header": _header(opened, verdict.column),
+                "value": verdict.reading,
+                "source": verdict.source,
+                "why": why(verdict),
+                "option": OPTIONS[verdict.kind],
+                "proofs": verdict.proofs,
+                "ambiguous": verdict.ambiguous,
+            }
+        )
+    return found
+
+
+def why(verdict: ColumnVerdict) -> str:
+    """One sentence on how a column of decimals or dates is read."""
+    proofs = ", ".join(f"{n:,} only as `{reading}`" for reading, n in sorted(verdict.proofs.items()) if n)
+    if verdict.source == "stated":
+        return "The sender stated it."
+    if verdict.source == "not_needed":
+        return "Every value has one reading only."
+    if verdict.reading == "mixed":
+        return (
+            f"The column has both: {proofs}. The {verdict.ambiguous:,} values readable both ways are rejects."
+        )
+    if verdict.source == "evidence":
+        return f"Proved by the column: {proofs}."
+    if verdict.source == "default":
+        return (
+            f"The dataset's default: nothing in the column settles its {verdict.ambiguous:,} values that can "
+            f"be read both ways. State the option `{OPTIONS[verdict.kind]}` if it is wrong."
+        )
+    return (
+        f"Nothing settles it, so its {verdict.ambiguous:,} values that can be read both ways are rejects. "
+        f"State the option `{OPTIONS[verdict.kind]}`."
+    )
+
+
+def warnings_of(
+    opened: OpenedUpload, split: SplitUpload, published: PublishedUpload | None
+) -> list[dict[str, Any]]:
+    """What the sender should look at though nothing was refused."""
+    warnings = []
+    finished = published is not None and published.state in ("completed", "completed_with_rejects", "checked")
+    if finished and split.read == 0:
+        warnings.append(_warning("no_rows", CODES["no_rows"].meaning))
+    for verdict in split.verdicts:
+        if verdict.source == "default" and verdict.ambiguous:
+            told = f'Column "{_header(opened, verdict.column)}": {why(verdict)}'
+            warnings.append(_warning(ASSUMED[verdict.kind], told) | {"option": OPTIONS[verdict.kind]})
+    return warnings
+
+
+def _warning(code: str, message: str) -> dict[str, Any]:
+    return {"code": code, "message": message, "remedy": CODES[code].remedy}
+
+
+def _counted(split: SplitUpload, published: PublishedUpload | None) -> dict[str, Any]:
+    if published is None:
+        return {"counts": {"read": split.read}, "duplicates": {}, "share_rejected": None}
+    counts = published.counts
+    share = round(counts.rejected / counts.read, 6) if counts.read else 0.0
+    return {"counts": asdict(counts), "duplicates": dict(published.duplicates), "share_rejected": share}
+
+
+def _columns(opened: OpenedUpload, dataset: Dataset) -> dict[str, Any]:
+    unknown: Mapping[str, Any] = {
+        "headers": [opened.header[position] for position in opened.unknown],
+        "treatment": dataset.unknown_columns,
+    }
+    return {
+        "read": {name: opened.header[position] for name, position in opened.mapping.items()},
+        "not_in_file": [c.name for c in dataset.columns if c.name not in opened.mapping],
+        "unknown": unknown,
+    }
+
+
+def _header(opened: OpenedUpload, column: str) -> str:
+    position = opened.mapping.get(column)
+    return column if position is None else opened.header[position]
