@@ -6,7 +6,7 @@ folder; the words of the errors in `codes.py`.
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -19,9 +19,9 @@ from import_pipeline.flow.checks.dates import parse_date, parse_timestamp
 from import_pipeline.flow.checks.extra import build_extra
 from import_pipeline.flow.checks.messages import Problem, errors_table
 from import_pipeline.flow.checks.numerals import parse_decimal, parse_integer
-from import_pipeline.flow.checks.parsing import Fault, Parsed, as_mask, whole
+from import_pipeline.flow.checks.parsing import Fault, Parsed, as_mask, rows_where, whole
 from import_pipeline.flow.checks.text import LONGEST_KEY, parse_boolean, parse_text
-from import_pipeline.flow.checks.validation import Finding, Severity, validate
+from import_pipeline.flow.checks.validation import Finding, validate
 from import_pipeline.records import Batch, CheckedBatch, ColumnVerdict
 from import_pipeline.storage.store import Store, read_parquet, write_parquet
 
@@ -131,7 +131,7 @@ def check_table(
         options: what the sender stated; used for a column without a verdict.
     """
     broken = as_mask(pc.is_valid(whole(table["_problem"])))
-    sound = table.filter(pa.array(~broken)) if broken.any() else table
+    sound = rows_where(table, ~broken)
     rows = _Rows(
         sound, whole(sound["_row_number"]), file, [], np.zeros(sound.num_rows, dtype=bool), {}
     )  # fmt: skip
@@ -150,9 +150,7 @@ def check_table(
     rejected = broken.copy()
     rejected[~broken] = rows.bad
     problems = [*_broken_rows(table, broken), *rows.problems]
-    return CheckedTable(
-        clean.filter(pa.array(~rows.bad)), table.filter(pa.array(rejected)), errors_table(problems)
-    )
+    return CheckedTable(rows_where(clean, ~rows.bad), rows_where(table, rejected), errors_table(problems))
 
 
 def _parse(rows: _Rows, column: Column, reading: str | None, dataset: Dataset) -> pa.Array:
@@ -203,7 +201,7 @@ def _readings(
 
 
 def _add_fault(rows: _Rows, column: str, position: int, fault: Fault) -> None:
-    _add(rows, column, position, fault.code, fault.detail, fault.positions, "error")
+    _add(rows, Finding(column, fault.code, fault.positions, fault.detail), position)
 
 
 def _add_finding(rows: _Rows, finding: Finding) -> None:
@@ -213,29 +211,22 @@ def _add_finding(rows: _Rows, finding: Finding) -> None:
     else:
         unreadable = np.logical_or.reduce(list(rows.faulty.values()))
     positions = finding.positions[~unreadable[finding.positions]]
-    position = rows.file.mapping.get(finding.column)
-    _add(rows, finding.column, position, finding.code, finding.detail, positions, finding.severity)
+    _add(rows, replace(finding, positions=positions), rows.file.mapping.get(finding.column))
 
 
-def _add(
-    rows: _Rows,
-    column: str,
-    position: int | None,
-    code: str,
-    detail: str,
-    positions: np.ndarray,
-    severity: Severity,
-) -> None:
-    taken = pa.array(positions)
+def _add(rows: _Rows, finding: Finding, position: int | None) -> None:
+    """Note a finding about the cells at `position` of the header; None: about no cell of the file."""
+    taken = pa.array(finding.positions)
     if position is None:
-        values = pa.nulls(len(positions), pa.string())
+        header, values = finding.column, pa.nulls(len(taken), pa.string())
     else:
-        values = whole(rows.table[f"c{position}"]).take(taken)
-    header = column if position is None else rows.file.header[position]
+        header, values = rows.file.header[position], whole(rows.table[f"c{position}"]).take(taken)
     numbers = rows.row_numbers.take(taken)
-    rows.problems.append(Problem(column, header, code, detail, severity, numbers, values))
-    if severity == "error":
-        rows.bad[positions] = True
+    rows.problems.append(
+        Problem(finding.column, header, finding.code, finding.detail, finding.severity, numbers, values)
+    )
+    if finding.severity == "error":
+        rows.bad[finding.positions] = True
 
 
 def _add_long_keys(rows: _Rows, parsed: dict[str, pa.Array], dataset: Dataset) -> None:
@@ -256,7 +247,7 @@ def _broken_rows(table: pa.Table, broken: np.ndarray) -> list[Problem]:
     """Rows whose cells cannot be told apart: one error each, and no further look at their cells."""
     if not broken.any():
         return []
-    rows = table.select(["_row_number", "_problem", "_overflow"]).filter(pa.array(broken))
+    rows = rows_where(table.select(["_row_number", "_problem", "_overflow"]), broken)
     problems = []
     for code in pc.unique(rows["_problem"]).to_pylist():
         some = rows.filter(pc.equal(rows["_problem"], code))

@@ -3,7 +3,8 @@
 A year has four digits: the century of a shorter one is never guessed.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,10 @@ TIME = (
 ORDER_NAMES = {"dmy": "the day first", "mdy": "the month first", "ymd": "the year first"}
 MICROSECONDS = 1_000_000
 DAY = 86_400 * MICROSECONDS
+_LAYOUT = re.compile(
+    r"\d{1,4}(?P<mark>[-/.])\d{1,2}[-/.]\d{1,4}(?P<minutes> \d{1,2}:\d{2}(?P<seconds>:\d{2})?)?$"
+)
+_YEAR_100 = np.datetime64("0100-01-01", "us").astype(np.int64)
 _EARLIEST = np.datetime64("0001-01-01T00:00:00", "us").astype(np.int64)
 _LATEST = np.datetime64("9999-12-31T23:59:59.999999", "us").astype(np.int64)
 
@@ -90,13 +95,52 @@ def _read(cells: pa.Array, reading: str | None, code: str, found: FaultCollector
         orders = {o: mask & ~ambiguous for o, mask in has.items()}
     there = orders["dmy"] | orders["mdy"] | orders["ymd"]
     found.add(code, is_text & ~there)
-    day, month, year, time, short = _parts(readings.text, orders)
-    found.add("two_digit_year", there & short)
-    found.add(code, there & (year == 0))
     there &= ~found.bad
-    clock, offset, zoned = _times(time, there, code, found)
-    there &= ~found.bad
-    return _Written(there, _days(year, month, day, there), clock, offset, zoned)
+    written, quick = _read_uniform(readings.text, orders, there)
+    rest = np.flatnonzero(there & ~quick)
+    if rest.size:
+        own = FaultCollector(len(rest))
+        some = readings.text.take(pa.array(rest))
+        one_by_one = _read_each(some, {o: mask[rest] for o, mask in orders.items()}, code, own)
+        found.add_at(rest, own)
+        for whole, part in zip(_numbers(written), _numbers(one_by_one), strict=True):
+            whole[rest] = part
+    return replace(written, there=there & ~found.bad)
+
+
+def _read_uniform(
+    text: pa.Array, orders: dict[str, np.ndarray], there: np.ndarray
+) -> tuple[_Written, np.ndarray]:
+    """Read the cells laid out like the first date, most often all of them; which those are."""
+    days, time, offset = (np.zeros(len(text), dtype=np.int64) for _ in range(3))
+    unread = _Written(there, days, time, offset, np.zeros(len(text), dtype=bool))
+    start = int(np.argmax(there)) if there.any() else 0
+    layout = _LAYOUT.match(text[start].as_py()) if there.any() else None
+    if layout is None:
+        return unread, np.zeros(len(text), dtype=bool)
+    order = next(order for order, mask in orders.items() if mask[start])
+    form = layout["mark"].join(f"%{'Y' if letter == 'y' else letter}" for letter in order)
+    form += "".join((" %H:%M" if layout["minutes"] else "", ":%S" if layout["seconds"] else ""))
+    moments = pc.strptime(text, format=form, unit="us", error_is_null=True).cast(pa.int64())
+    naive = pc.fill_null(moments, 0).to_numpy(zero_copy_only=False)
+    # strptime takes a year of two digits for one of the first century: those are read apart.
+    quick = there & orders[order] & as_mask(pc.is_valid(moments)) & (naive >= _YEAR_100)
+    naive = np.where(quick, naive, 0)
+    days = naive // DAY
+    return replace(unread, days=days, time=naive - days * DAY), quick
+
+
+def _read_each(text: pa.Array, orders: dict[str, np.ndarray], code: str, found: FaultCollector) -> _Written:
+    """Read cells that are all dates, each by its own layout."""
+    day, month, year, time, short = _parts(text, orders)
+    found.add("two_digit_year", short)
+    found.add(code, year == 0)
+    clock, offset, zoned = _times(time, code, found)
+    return _Written(~found.bad, _days(year, month, day), clock, offset, zoned)
+
+
+def _numbers(written: _Written) -> tuple[np.ndarray, ...]:
+    return written.days, written.time, written.offset, written.zoned
 
 
 def _parts(text: pa.Array, orders: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -110,47 +154,33 @@ def _parts(text: pa.Array, orders: dict[str, np.ndarray]) -> tuple[np.ndarray, .
     return day, month, np.where(year_first, first, third), time, short
 
 
-def _days(year: np.ndarray, month: np.ndarray, day: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Days since 1970-01-01; 0 where there is no date."""
-    months = np.where(there, (year - 1970) * 12 + month - 1, 0)
-    first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    return np.where(there, first + day - 1, 0)
+def _days(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray:
+    """Days since 1970-01-01 of dates that exist."""
+    months = (year - 1970) * 12 + month - 1
+    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + day - 1
 
 
-def _times(
-    text: pa.Array, there: np.ndarray, code: str, found: FaultCollector
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _times(text: pa.Array, code: str, found: FaultCollector) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Microseconds since midnight, offset from UTC in microseconds, and whether one is stated."""
-    zeros = np.zeros(len(text), dtype=np.int64)
-    if not (is_written(text) & there).any():
-        return zeros, zeros, np.zeros(len(text), dtype=bool)
     hour, minute, second, fraction, half, zone = each_group(text, TIME)
     hours, seconds = _whole(hour), _whole(minute) * 60 + _whole(second)
-    if is_written(half).any():
-        found.add(code, there & is_written(half) & ((hours == 0) | (hours > 12)))
-        after_noon = as_mask(pc.equal(pc.utf8_lower(half), "p"))
-        hours = np.where(is_written(half), hours % 12 + 12 * after_noon, hours)
-    micros = zeros
-    if is_written(fraction).any():
-        nanos = _whole(pc.utf8_rpad(fraction, 9, "0"))
-        found.add(code, there & (nanos % 1000 != 0), " to the microsecond")
-        micros = nanos // 1000
-    offset, zoned = _offsets(zone, there, code, found)
-    return (hours * 3600 + seconds) * MICROSECONDS + micros, offset, zoned
+    has_half = is_written(half)
+    found.add(code, has_half & ((hours == 0) | (hours > 12)))
+    after_noon = as_mask(pc.equal(pc.utf8_lower(half), "p"))
+    hours = np.where(has_half, hours % 12 + 12 * after_noon, hours)
+    nanos = _whole(pc.utf8_rpad(fraction, 9, "0"))
+    found.add(code, nanos % 1000 != 0, " to the microsecond")
+    offset, zoned = _offsets(zone, code, found)
+    return (hours * 3600 + seconds) * MICROSECONDS + nanos // 1000, offset, zoned
 
 
-def _offsets(
-    zone: pa.Array, there: np.ndarray, code: str, found: FaultCollector
-) -> tuple[np.ndarray, np.ndarray]:
-    zoned = is_written(zone)
-    if not zoned.any():
-        return np.zeros(len(zone), dtype=np.int64), zoned
+def _offsets(zone: pa.Array, code: str, found: FaultCollector) -> tuple[np.ndarray, np.ndarray]:
     sign, hour, minute = each_group(zone, r"^(?P<s>[+-])(?P<h>\d{2}):?(?P<m>\d{2})?$")
     hours, minutes = _whole(hour), _whole(minute)
     # The widest offsets that PostgreSQL and ISO 8601 know.
-    found.add(code, there & ((hours > 15) | (minutes > 59)))
+    found.add(code, (hours > 15) | (minutes > 59))
     size = (hours * 60 + minutes) * 60 * MICROSECONDS
-    return np.where(as_mask(pc.equal(sign, "-")), -size, size), zoned
+    return np.where(as_mask(pc.equal(sign, "-")), -size, size), is_written(zone)
 
 
 def _whole(digits: pa.Array) -> np.ndarray:

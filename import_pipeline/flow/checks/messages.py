@@ -77,10 +77,11 @@ def mask_errors(errors: pa.Table, dataset: Dataset) -> pa.Table:
     shown = pa.table([errors["message"], _shown(errors["value"]), hide], ["message", "shown", "hide"])
     with duckdb.connect() as connection:
         connection.register("shown", shown)
-        message = connection.execute(
+        masked = connection.sql(
             "SELECT CASE WHEN hide THEN replace(message, shown, ?) ELSE message END AS message FROM shown",
-            [f'"{MASK}"'],
-        ).to_arrow_table()["message"]
+            params=[f'"{MASK}"'],
+        ).to_arrow_table()
+    message = masked.column("message")
     value = pc.if_else(hide, MASK, errors["value"])
     return errors.set_column(3, "value", value).set_column(6, "message", message).cast(ERRORS_SCHEMA)
 

@@ -41,31 +41,25 @@ def find_duplicates(
     if keys and dataset.key:
         with tempfile.TemporaryDirectory(prefix="import_pipeline_") as name:
             found = Path(name) / FILE_NAME
-            rows = _search(keys, dataset, store, Path(name), found, memory_limit)
+            with _scratch(Path(name), memory_limit) as connection:
+                _gather(connection, keys, dataset, store, Path(name) / "batch.parquet")
+                rows = _search(connection, dataset, found)
             if rows:
                 target = f"{staging}{FILE_NAME}"
                 store.put_file(target, found)
     return FoundDuplicates(key=target, rows=rows, seconds=time.monotonic() - started)
 
 
-def _search(
-    keys: Sequence[str], dataset: Dataset, store: Store, folder: Path, found: Path, memory_limit: str
-) -> int:
-    """Write the losers to `found`; their number."""
-    settings = {
-        "memory_limit": memory_limit,
-        "temp_directory": str(folder / "spill"),
-        "preserve_insertion_order": "false",
-    }
-    with duckdb.connect(str(folder / "keys.duckdb"), config=settings) as connection:
-        _gather(connection, keys, dataset, store, folder / "batch.parquet")
-        connection.execute(_losers(dataset))
-        target = str(found).replace("'", "''")
-        connection.execute(
-            f"COPY (SELECT * FROM losers ORDER BY _row_number) TO '{target}'"
-            f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_PER_GROUP})"
-        )
-        return int(connection.execute("SELECT count(*) FROM losers").fetchall()[0][0])
+def _scratch(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    """A database in `folder` that keeps to `memory_limit`."""
+    return duckdb.connect(
+        str(folder / "keys.duckdb"),
+        config={
+            "memory_limit": memory_limit,
+            "temp_directory": str(folder / "spill"),
+            "preserve_insertion_order": "false",
+        },
+    )
 
 
 def _gather(
@@ -76,15 +70,19 @@ def _gather(
     for number, key in enumerate(keys):
         store.get_file(key, file)
         verb = "CREATE TABLE keys AS" if number == 0 else "INSERT INTO keys"
-        connection.execute(f"{verb} SELECT {columns} FROM read_parquet(?)", [str(file)])
+        query = f"{verb} SELECT {columns} FROM read_parquet(?)"  # noqa: S608 - identifiers are quoted
+        connection.execute(query, [str(file)])
         file.unlink()
 
 
-def _losers(dataset: Dataset) -> str:
-    """SQL: first the keys that occur again (few), then their rows; `first` is the lowest row number."""
+def _search(connection: duckdb.DuckDBPyConnection, dataset: Dataset, found: Path) -> int:
+    """Write the losers to `found`; their number.
+
+    First the keys that occur again (few), then their rows; the first row has the lowest number.
+    """
     columns = ", ".join(map(_quoted, dataset.key))
     pick = "min" if dataset.winner == "first" else "max"
-    return f"""
+    connection.execute(f"""
         CREATE TABLE losers AS
         WITH repeated AS (
             SELECT {columns}, {pick}(_row_number) AS winner
@@ -93,7 +91,11 @@ def _losers(dataset: Dataset) -> str:
         SELECT keys._row_number, repeated.winner AS _winner_row_number
         FROM keys JOIN repeated USING ({columns})
         WHERE keys._row_number <> repeated.winner
-    """  # noqa: S608 - identifiers are quoted, and checked when the dataset is declared
+    """)  # noqa: S608 - identifiers are quoted, and checked when the dataset is declared
+    connection.table("losers").order("_row_number").write_parquet(
+        str(found), compression="zstd", row_group_size=_ROWS_PER_GROUP
+    )
+    return int(connection.execute("SELECT count(*) FROM losers").fetchall()[0][0])
 
 
 def _quoted(identifier: str) -> str:
