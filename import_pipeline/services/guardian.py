@@ -47,9 +47,14 @@ def main() -> int:
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _note)
 
+    began, failed = os.pipe()  # closed by the very exec
+    guardian = os.getpid()
     child = os.fork()
     if child == 0:
-        _become(spec, os.getppid())
+        _become(spec, guardian, failed)
+    os.close(failed)
+    if os.read(began, 1):
+        return 126
     with contextlib.suppress(BrokenPipeError):
         os.write(1, f"{child}\n".encode())
 
@@ -71,8 +76,11 @@ def _note(number: int, _frame: FrameType | None) -> None:
     stop_asked = stop_asked or number != signal.SIGCHLD
 
 
-def _become(spec: dict[str, Any], guardian: int) -> None:
-    """In the forked child: take the wanted identity and become the command; never returns."""
+def _become(spec: dict[str, Any], guardian: int, failed: int) -> None:
+    """In the forked child: take the wanted identity and become the command; never returns.
+
+    Writes to `failed` if it cannot.
+    """
     try:
         os.setsid()
         for fd in (0, 1):
@@ -86,8 +94,8 @@ def _become(spec: dict[str, Any], guardian: int) -> None:
             os.setuid(spec["uid"])
         # After the change of identity, which clears it.
         _prctl(PR_SET_PDEATHSIG, spec["stop_signal"])
-        if os.getppid() != guardian:
-            os._exit(1)
+        if os.getppid() != guardian:  # it ended before we asked to be told
+            os._exit(126)
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             with contextlib.suppress(OSError, ValueError):
@@ -95,8 +103,9 @@ def _become(spec: dict[str, Any], guardian: int) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         os.execvp(spec["command"][0], spec["command"])  # noqa: S606 - no shell is wanted
     except OSError as error:
-        os.write(2, f"cannot start {spec['command'][0]}: {error}\n".encode())
+        os.write(2, f"cannot start {spec['command'][0]}: {error.strerror}\n".encode())
     finally:
+        os.write(failed, b"1")
         os._exit(126)
 
 
