@@ -265,6 +265,10 @@ _SYSTEM = (
         "Launch it again.",
     ),
     _system(
+        "stored_object_missing", "An object that an earlier step left in the bucket is gone.",
+        "Launch it again from the beginning, not from the failed step.",
+    ),
+    _system(
         "table_does_not_fit", "The dataset's table is missing or differs from its declaration.",
         "Run `import-pipeline migrate`.",
     ),
