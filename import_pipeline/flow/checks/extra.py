@@ -47,11 +47,14 @@ def build_extra(
         parsed = found.parsed(empty_as_null(text))
         faults += [(position, fault) for fault in parsed.faults]
         key = json.dumps(name, ensure_ascii=False)
-        pieces.append(pc.binary_join_element_wise(f'{key}:"', _escaped(parsed.values), '"', ""))
+        piece = pc.binary_join_element_wise(f'{key}:"', _escaped(parsed.values), '",', "")
+        pieces.append(pc.fill_null(piece, ""))
     if not pieces:
         return pa.nulls(table.num_rows, pa.string()), faults
-    joined = pc.binary_join_element_wise(*pieces, ",", null_handling="skip")
-    inner = pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), joined)
+    # Not with null_handling="skip": it leaves rows out whose pieces are all null (pyarrow 26).
+    joined = pc.binary_join_element_wise(*pieces, "")
+    last_comma_off = pc.utf8_slice_codeunits(joined, 0, -1)
+    inner = pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), last_comma_off)
     return pc.binary_join_element_wise("{", inner, "}", ""), faults
 
 
