@@ -13,11 +13,10 @@ import pyarrow.compute as pc
 
 from import_pipeline.flow.batches.encodings import marked_positions, without_marks
 from import_pipeline.flow.batches.scanning import Ints, Scan
+from import_pipeline.formula_guard import unguard
 
 # Later ones win where a record has several.
 PROBLEMS = ("too_few_cells", "too_many_cells", "stray_quote", "undecodable_text")
-# What `flow/reports/` puts before a cell that a spreadsheet would take for a formula.
-FORMULA_GUARD = r"^'[=+\-@\t\r]"
 
 
 def batch_schema(columns: int) -> pa.Schema:
@@ -63,7 +62,7 @@ def make_rows(
         column = text.take(pa.array(index) if there.all() else pa.array(index, mask=~there))
         if scan.doubled.any():
             column = _undoubled(column, there & scan.doubled.take(first + position, mode="clip"))
-        arrays.append(_unguarded(column) if guarded else column)
+        arrays.append(unguard(column) if guarded else column)
     return pa.Table.from_arrays(arrays, schema=batch_schema(columns))
 
 
@@ -121,10 +120,3 @@ def _undoubled(column: Any, doubled: npt.NDArray[np.bool_]) -> Any:
         return column
     mask = pa.array(doubled)
     return pc.replace_with_mask(column, mask, pc.replace_substring(column.filter(mask), '""', '"'))
-
-
-def _unguarded(column: Any) -> Any:
-    guarded = pc.fill_null(pc.match_substring_regex(column, FORMULA_GUARD), False)
-    if not pc.any(guarded).as_py():
-        return column
-    return pc.replace_with_mask(column, guarded, pc.utf8_slice_codeunits(column.filter(guarded), 1))

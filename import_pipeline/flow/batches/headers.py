@@ -4,14 +4,15 @@ Names are compared by `normalise_header`: case, accents, spaces and punctuation 
 """
 
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from import_pipeline.catalog.dataset import Dataset, normalise_header
 from import_pipeline.errors import DuplicateHeader, MissingColumns, UnknownColumns
-from import_pipeline.flow.batches.cells import FORMULA_GUARD
 from import_pipeline.flow.batches.evidence import WHITE_SPACE
+from import_pipeline.formula_guard import unguard
 
 # The columns that a rejected.csv of ours ends with.
 OUR_COLUMNS = ("_import_row", "_import_upload", "_import_errors")
@@ -52,7 +53,7 @@ def map_header(written: Sequence[str], dataset: Dataset, file_name: str) -> Mapp
         UnknownColumns: there are others, and the dataset refuses them.
     """
     ours = tuple(cell.strip(WHITE_SPACE).lower() for cell in written[-len(OUR_COLUMNS) :]) == OUR_COLUMNS
-    header = tuple(_unguarded(cell) for cell in written) if ours else tuple(written)
+    header = tuple(unguard(pa.array(written, pa.string())).to_pylist() if ours else written)
     theirs = header[: -len(OUR_COLUMNS)] if ours else header
     found = matched_columns(theirs, dataset)
     _refuse_duplicates(theirs, found, file_name)
@@ -69,10 +70,6 @@ def map_header(written: Sequence[str], dataset: Dataset, file_name: str) -> Mapp
             headers=names,
         )
     return MappedHeader(header, mapping, unknown, ours)
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if re.match(FORMULA_GUARD, cell) else cell
 
 
 def _refuse_duplicates(header: Sequence[str], found: dict[str, list[int]], file_name: str) -> None:
