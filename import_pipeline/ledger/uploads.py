@@ -80,8 +80,12 @@ def record_opened(conn: psycopg.Connection, opened: OpenedUpload) -> None:
             "delimiter": opened.delimiter,
             "options": Jsonb(asdict(opened.options)),
             "fingerprint": opened.fingerprint,
-            "version_id": opened.source.version_id,
         },
+    )
+    # An original that was moved has another version there; the row's is that of its own key.
+    conn.execute(
+        "UPDATE imports.uploads SET version_id = %s WHERE upload_id = %s AND key = %s",
+        [opened.source.version_id, opened.upload_id, opened.source.key],
     )
     add_details(conn, opened.upload_id, opened=asdict(opened))
 
