@@ -40,7 +40,7 @@ def update_changed(conn: psycopg.Connection, tables: LoadTables, expected: int) 
         ).format(
             target=tables.target,
             written=listed(*(sql.Identifier(n) for n in written)),
-            values=listed(tables.values(), *_provenance(tables).values()),
+            values=listed(tables.values, *_provenance(tables).values()),
             decided=DECIDED,
             staged=tables.staged,
             same_key=tables.same_key,
@@ -65,7 +65,7 @@ def insert_new(conn: psycopg.Connection, tables: LoadTables) -> int:
         ).format(
             target=tables.target,
             written=listed(*(sql.Identifier(n) for n in written)),
-            values=listed(tables.values(), *_provenance(tables).values()),
+            values=listed(tables.values, *_provenance(tables).values()),
             staged=tables.staged,
             undecided=_UNDECIDED,
             key=tables.key,
@@ -112,7 +112,7 @@ def _provenance(tables: LoadTables) -> dict[str, sql.Composable]:
         "_row_number": sql.SQL("s._row_number"),
         "_source_time": sql.SQL("{}::timestamptz").format(sql.Literal(opened.source_time)),
         "_loaded_at": sql.SQL("now()"),
-        "_row_hash": sql.SQL("hash_record_extended(ROW({}), 0)").format(tables.values()),
+        "_row_hash": sql.SQL("hash_record_extended(ROW({}), 0)").format(tables.values),
     }
 
 

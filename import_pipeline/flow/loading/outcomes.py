@@ -11,7 +11,13 @@ import pyarrow as pa
 import pyarrow.csv as pc
 from psycopg import sql
 
-from import_pipeline.flow.loading.tables import DECIDED, LoadTables, in_staging
+from import_pipeline.flow.loading.tables import (
+    DECIDED,
+    LoadTables,
+    in_staging,
+    table_exists,
+    unqualified,
+)
 from import_pipeline.ledger.connection import translated_errors
 
 OUTCOMES_SCHEMA = pa.schema([("_row_number", pa.int64()), ("outcome", pa.string()), ("code", pa.string())])
@@ -46,7 +52,7 @@ def read_outcomes(conn: psycopg.Connection, table: str) -> pa.Table:
         return OUTCOMES_SCHEMA.empty_table()
     query = sql.SQL(
         "COPY (SELECT _row_number, outcome, code FROM {} ORDER BY _row_number) TO STDOUT (FORMAT csv)"
-    ).format(in_staging(_unqualified(table)))
+    ).format(in_staging(unqualified(table)))
     with translated_errors(), conn.cursor() as cursor, cursor.copy(query) as copy:
         data = b"".join(copy)
     if not data:
@@ -63,17 +69,4 @@ def count_duplicates(conn: psycopg.Connection, table: str) -> dict[str, int]:
     if not table_exists(conn, table):
         return {}
     query = sql.SQL("SELECT code, count(*) FROM {} WHERE outcome = 'duplicate' GROUP BY code ORDER BY code")
-    return dict(conn.execute(query.format(in_staging(_unqualified(table)))).fetchall())
-
-
-def table_exists(conn: psycopg.Connection, table: str) -> bool:
-    """Whether the staging schema has this table."""
-    row = conn.execute(
-        "SELECT count(*) FROM pg_tables WHERE schemaname = 'staging' AND tablename = %s",
-        [_unqualified(table)],
-    ).fetchone()
-    return row is not None and row[0] == 1
-
-
-def _unqualified(table: str) -> str:
-    return table.removeprefix("staging.")
+    return dict(conn.execute(query.format(in_staging(unqualified(table)))).fetchall())

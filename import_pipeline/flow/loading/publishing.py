@@ -19,7 +19,6 @@ from import_pipeline.errors import (
     FirstImportGone,
     Superseded,
 )
-from import_pipeline.flow.loading.copying import libpq_url
 from import_pipeline.flow.loading.counting import (
     check_counts,
     check_losers,
@@ -28,9 +27,15 @@ from import_pipeline.flow.loading.counting import (
 )
 from import_pipeline.flow.loading.deciding import decide
 from import_pipeline.flow.loading.merging import count_new, insert_new, refused_writes, update_changed
-from import_pipeline.flow.loading.outcomes import count_duplicates, table_exists, write_outcomes
+from import_pipeline.flow.loading.outcomes import count_duplicates, write_outcomes
 from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
-from import_pipeline.flow.loading.tables import STAGING_SCHEMA, LoadTables, outcomes_table
+from import_pipeline.flow.loading.tables import (
+    STAGING_SCHEMA,
+    LoadTables,
+    libpq_url,
+    outcomes_table,
+    table_exists,
+)
 from import_pipeline.ledger import uploads as ledger
 from import_pipeline.ledger.claims import guard
 from import_pipeline.ledger.connection import connect, translated_errors
@@ -60,7 +65,7 @@ class _StagingIncompleteError(Exception):
         self.lacking = lacking
 
 
-def publish_upload(  # noqa: PLR0917 - one record of each step before
+def publish_upload(
     database_url: str,
     opened: OpenedUpload,
     split: SplitUpload,

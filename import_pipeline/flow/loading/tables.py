@@ -1,4 +1,4 @@
-"""The tables that loading reads and writes, as SQL: their names and columns, nothing that runs.
+"""The tables that loading reads and writes, as SQL: their names, columns, conditions.
 
 Staging and outcomes tables are named by the short id, never by the sender's path, which
 PostgreSQL's 63 characters would cut.
@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+import psycopg
 from psycopg import sql
 
 from import_pipeline.catalog.dataset import EXTRA_COLUMN, Dataset
@@ -36,6 +37,26 @@ def outcomes_table(opened: OpenedUpload) -> str:
 def in_staging(table: str) -> sql.Identifier:
     """A table of the staging schema."""
     return sql.Identifier(STAGING_SCHEMA, table)
+
+
+def unqualified(table: str) -> str:
+    """A staging table's name without its schema."""
+    return table.removeprefix(f"{STAGING_SCHEMA}.")
+
+
+def table_exists(conn: psycopg.Connection, table: str) -> bool:
+    """Whether the staging schema has this table."""
+    row = conn.execute(
+        "SELECT count(*) FROM pg_tables WHERE schemaname = %s AND tablename = %s",
+        [STAGING_SCHEMA, unqualified(table)],
+    ).fetchone()
+    return row is not None and row[0] == 1
+
+
+def libpq_url(url: str) -> str:
+    """The URL as libpq reads it: without SQLAlchemy's driver name (`postgresql+psycopg2://`)."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme.partition('+')[0]}{separator}{rest}"
 
 
 @dataclass(frozen=True)
@@ -88,21 +109,21 @@ class LoadTables:
         workspace = sql.SQL("t._workspace = {}").format(sql.Literal(self.opened.workspace))
         return sql.SQL(" AND ").join([workspace, *pairs])
 
-    def values(self, row: str = "s") -> sql.Composed:
-        """The values of `names` in a staged row, as the dataset's table holds them."""
-        return listed(*(_value(row, n) for n in self.names))
+    @property
+    def values(self) -> sql.Composed:
+        """The values of `names` in a staged row, separated by commas."""
+        return listed(*(sql.Identifier("s", n) for n in self.names))
 
     @property
     def differs(self) -> sql.Composed:
         """Condition: any declared column of `t` differs from that of `s`; NULL equals NULL."""
         stored = listed(*(sql.Identifier("t", n) for n in self.names))
-        return sql.SQL("ROW({}) IS DISTINCT FROM ROW({})").format(stored, self.values())
+        return sql.SQL("ROW({}) IS DISTINCT FROM ROW({})").format(stored, self.values)
 
     def column_definitions(self) -> sql.Composed:
         """The staging table's columns: where a row comes from, then the dataset's own.
 
-        `extra` is staged as text and becomes jsonb in the merge; keys sort and compare by bytes,
-        as in the dataset's table.
+        Keys sort and compare by bytes, as in the dataset's table.
         """
         own = [
             sql.SQL("{} {}{}").format(
@@ -112,7 +133,7 @@ class LoadTables:
             )
             for c in self.dataset.columns
         ]
-        extra = [sql.SQL("{} text").format(sql.Identifier(EXTRA_COLUMN))]
+        extra = [sql.SQL("{} jsonb").format(sql.Identifier(EXTRA_COLUMN))]
         ours = [sql.SQL("_load_id text"), sql.SQL("_batch integer"), sql.SQL("_row_number bigint")]
         return listed(*ours, *own, *(extra if EXTRA_COLUMN in self.names else []))
 
@@ -124,8 +145,3 @@ class LoadTables:
 def listed(*parts: sql.Composable) -> sql.Composed:
     """Parts separated by commas."""
     return sql.SQL(", ").join(parts)
-
-
-def _value(row: str, name: str) -> sql.Composable:
-    column = sql.Identifier(row, name)
-    return sql.SQL("{}::jsonb").format(column) if name == EXTRA_COLUMN else column
