@@ -89,7 +89,7 @@ def find_dialect(
         for delimiter, found in scans.items()
     )
     candidates = [candidate for candidate in tried if candidate is not None]
-    if not candidates:
+    if not candidates or (complete and len(candidates) < len(scans)):
         raise _no_header(head, next(iter(scans.values())), complete, file_name)
     best = max(candidates, key=lambda candidate: candidate.weight)
     if complete and best.scan.open_quote >= 0 and best.record == best.scan.records - 1:

@@ -29,6 +29,7 @@ HEAD_BYTES = 1024 * 1024
 SMALLEST_BATCH, FEWEST, MANY, MOST_BATCHES = 1000, 8, 32, 64
 # A batch is held in memory as a whole by every later step.
 BATCH_BYTES, BATCH_BYTES_OF_LARGE = 8 * 1024 * 1024, 32 * 1024 * 1024
+BATCH_ROWS, BATCH_ROWS_OF_LARGE = 100_000, 250_000
 
 
 @dataclass(frozen=True)
@@ -198,8 +199,9 @@ def choose_rows_per_batch(rows: int, size: int, wanted: int | None = None) -> in
                 option="rows_per_batch", value=wanted,
             )  # fmt: skip
         return max(wanted, -(-rows // MOST_BATCHES))
-    batches = min(max(size // BATCH_BYTES, FEWEST), MANY)
-    batches = max(batches, min(size // BATCH_BYTES_OF_LARGE, MOST_BATCHES))
+    batches = min(max(size // BATCH_BYTES, rows // BATCH_ROWS, FEWEST), MANY)
+    of_large = max(size // BATCH_BYTES_OF_LARGE, rows // BATCH_ROWS_OF_LARGE)
+    batches = max(batches, min(of_large, MOST_BATCHES))
     return max(SMALLEST_BATCH, -(-rows // batches))
 
 

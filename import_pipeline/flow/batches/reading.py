@@ -20,7 +20,7 @@ from import_pipeline.flow.batches.source import Source
 from import_pipeline.records import LineCount, OpenedUpload
 
 # Bytes looked at together; numpy's temporary arrays take about ten times as much.
-PIECE_BYTES = 8 * 1024 * 1024
+PIECE_BYTES = 4 * 1024 * 1024
 LONGEST_RECORD = 16 * 1024 * 1024
 
 

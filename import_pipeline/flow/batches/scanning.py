@@ -122,6 +122,8 @@ def scan(buffer: bytes, delimiter: str, *, final: bool) -> Scan:
     doubled, stray = _flag(tokens, quotes, cell_end)
     is_quoted = _first_bytes(data, cell_start, cell_end) == QUOTE
     bare = is_quoted & ~stray
+    if final and open_quote >= 0:
+        bare[-1:] = False  # the last cell has no closing quote to leave out
     blank = _blank_records(data, delimiter, record_start, consumed)
     if blank.any() and len(quotes.token):
         around = 2 * np.add.reduceat(is_quoted, first_cell[:-1], dtype=np.int32)

@@ -1,0 +1,120 @@
+"""Any table, in any dialect and encoding that is read, comes back cell by cell; any bytes end well."""
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.errors import PermanentImportError
+from import_pipeline_tests.flow.batches.reading_back import people, read_back
+
+LINE_ENDS = ("\n", "\r\n", "\r")
+BLANK = " \t\r\n\v\f"
+KNOWN = ("Nome", "Cidade", "Valor")
+# Letters whose bytes in cp1252 cannot be taken for UTF-8, so that nothing need be stated.
+PORTUGUESE = "aeioz 0159.,;|\t-_\"'=\n\rçãéíóúâêôõà"
+MODEST = settings(
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+CHUNKS = st.sampled_from([1, 2, 3, 5, 8, 13, 64, 1000, 8 * 1024 * 1024])
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file and what must be read from it."""
+
+    data: bytes
+    text: str
+    rows: list[tuple[int, list[str]]]
+    options: SenderOptions
+
+
+def line_of(cells: list[str], delimiter: str, quoting: int) -> str:
+    """One record as Python's csv writes it, without its line end."""
+    target = io.StringIO()
+    csv.writer(target, delimiter=delimiter, quoting=quoting, lineterminator="\r\n").writerow(cells)
+    return target.getvalue()[:-2]
+
+
+@st.composite
+def written_tables(draw: st.DrawFn) -> Written:
+    encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "cp1252", "latin-1", "utf-16"]))
+    if encoding in ("cp1252", "latin-1"):
+        alphabet, stated = st.sampled_from(PORTUGUESE), None
+    else:
+        # No control characters in bulk: a file of those is refused as binary.
+        characters = st.characters(exclude_categories=("Cs", "Cc"))
+        alphabet, stated = st.one_of(characters, st.sampled_from(PORTUGUESE + '\v\f"""')), None
+    columns = draw(st.integers(2, 5))
+    header = [*KNOWN[:2], "x", "y", "z"][:columns]
+    cell = st.text(alphabet, max_size=6)
+    table = draw(st.lists(st.lists(cell, min_size=columns, max_size=columns), max_size=8))
+    delimiter = draw(st.sampled_from([",", ";", "\t", "|"]))
+    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+    before = draw(st.integers(0, 2))
+    lines = [" "] * before + [line_of(cells, delimiter, quoting) for cells in (header, *table)]
+    one = draw(st.sampled_from([*LINE_ENDS, None]))
+    ends = [one or draw(st.sampled_from(LINE_ENDS)) for _ in lines]
+    text = "".join(line + end for line, end in zip(lines, ends, strict=True))
+    if draw(st.booleans()):
+        text = text[: -len(ends[-1])]
+    rows = [
+        (number, cells)
+        for number, cells in enumerate(table, start=before + 2)
+        if any(value.strip(BLANK) for value in cells)
+    ]
+    return Written(text.encode(encoding), text, rows, SenderOptions(encoding=stated))
+
+
+@MODEST
+@given(written=written_tables(), chunk_bytes=CHUNKS, rows_per_batch=st.integers(1, 4))
+def test_any_table_is_read_back_exactly(written: Written, chunk_bytes: int, rows_per_batch: int) -> None:
+    done = read_back(
+        written.data,
+        people(unknown_columns="keep"),
+        written.options,
+        chunk_bytes=chunk_bytes,
+        rows_per_batch=rows_per_batch,
+    )
+    assert list(zip(done.numbers, done.cells, strict=True)) == written.rows
+    assert done.problems == []
+    ends = len(re.findall("\r\n|\r|\n", written.text))
+    physical = ends + (not written.text.endswith(("\r", "\n")))
+    lines = done.split.lines
+    assert physical == done.inspected.physical_lines
+    assert physical == lines.before_header + lines.header + lines.blank + lines.rows
+    assert [batch.rows for batch in done.split.batches] == [
+        sum(batch.first_row <= number <= batch.last_row for number in done.numbers)
+        for batch in done.split.batches
+    ]
+
+
+ROUGH = st.lists(
+    st.one_of(
+        st.sampled_from([b'"', b";", b"\n", b"\r", b'""', b"a", "é".encode(), b"\xe9", b"\0", b" ", b";;\n"]),
+        st.binary(max_size=4),
+    ),
+    max_size=40,
+).map(b"".join)
+
+
+@MODEST
+@given(data=ROUGH, header=st.sampled_from([b"", b"Nome;Cidade\n", b"\xef\xbb\xbfNome;Cidade\r"]),
+       chunk_bytes=CHUNKS)  # fmt: skip
+def test_any_bytes_end_in_rows_or_a_named_refusal(data: bytes, header: bytes, chunk_bytes: int) -> None:
+    """That the lines balance is checked by the split itself, which would fail."""
+    try:
+        done = read_back(header + data, chunk_bytes=chunk_bytes)
+    except PermanentImportError as refused:
+        event(refused.code)
+        assert refused.message
+        return
+    event("read")
+    assert done.numbers == sorted(set(done.numbers))
+    assert done.split.read == len(done.rows)
+    whole = read_back(header + data)
+    assert whole.rows == done.rows
