@@ -1,0 +1,134 @@
+"""`check`: what an import of a file would give, without any service."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn
+
+from import_pipeline.cli.console import (
+    messages,
+    print_facts,
+    print_json,
+    print_table,
+    say,
+    seconds_text,
+    show_error,
+)
+from import_pipeline.cli.exit_codes import exit_code
+from import_pipeline.cli.options import (
+    DatasetOption,
+    DateOrderOption,
+    DecimalOption,
+    DelimiterOption,
+    EncodingOption,
+    FileArgument,
+    JsonOption,
+    choose_dataset,
+    state_options,
+)
+
+STEPS = ("opening", "reading", "checking", "searching for duplicates", "reporting")
+
+
+def check(
+    file: FileArgument,
+    dataset: DatasetOption,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder for the results. Default: check-<file>.", file_okay=False
+        ),
+    ] = None,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    decimal: DecimalOption = None,
+    date_order: DateOrderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a file on this machine: same reading, rules and duplicate search as an import.
+
+    Needs no service and changes nothing. Writes clean.parquet, errors.csv, rejected.csv and
+    summary.json. Exit code: 0 all rows are good, 3 some are rejected, 4 the file would be refused.
+    """
+    from import_pipeline.catalog.discovery import load_datasets
+    from import_pipeline.local_check import check_file
+    from import_pipeline.settings import load_settings
+
+    chosen = choose_dataset(load_datasets(load_settings().datasets), dataset)
+    stated = state_options(
+        encoding=encoding, delimiter=delimiter, decimal=decimal, date_order=date_order
+    ).options
+    folder = output or Path(f"check-{file.stem}")
+    with _Steps() as steps:
+        checked = check_file(file, chosen, stated, folder, steps.show)
+    code = exit_code(checked.state, checked.counts.rejected if checked.counts else None)
+    if as_json:
+        print_json(_facts(checked, code))
+    else:
+        _show(checked)
+    raise typer.Exit(code)
+
+
+class _Steps:
+    """A bar on a terminal that shows which stage is how far; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            console=messages(),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+
+    def __enter__(self) -> "_Steps":
+        self.bar.start()
+        self.task = self.bar.add_task("", total=len(STEPS))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def show(self, stage: str, share: float) -> None:
+        """A stage and its share done."""
+        self.bar.update(self.task, description=stage, completed=STEPS.index(stage) + share)
+
+
+def _facts(checked: Any, code: int) -> dict[str, Any]:
+    error = checked.error
+    return {
+        "file": str(checked.path),
+        "dataset": checked.dataset,
+        "state": checked.state,
+        "counts": dataclasses.asdict(checked.counts) if checked.counts else None,
+        "codes": checked.codes,
+        "warnings": list(checked.warnings),
+        "error": {"code": error.code, "message": error.message, "remedy": error.remedy} if error else None,
+        "files": [str(path) for path in checked.files],
+        "seconds": round(checked.seconds, 3),
+        "exit_code": code,
+    }
+
+
+def _show(checked: Any) -> None:
+    if checked.error is not None:
+        show_error(checked.error)
+    else:
+        counts = checked.counts
+        print_facts(
+            (
+                ("rows read", counts.read),
+                ("would be loaded", counts.inserted),
+                ("repeated in the file", counts.duplicate),
+                ("rejected", counts.rejected),
+            )
+        )
+    if checked.codes:
+        print_table(("code", "rows"), sorted(checked.codes.items()), right=("rows",))
+    for warning in checked.warnings:
+        say(f"[yellow]{warning.get('message', warning) if isinstance(warning, dict) else warning}[/]")
+    files = ", ".join(path.name for path in checked.files)
+    say(f"{files} are in {checked.files[-1].parent} ({seconds_text(checked.seconds)}).")

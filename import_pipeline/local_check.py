@@ -1,0 +1,294 @@
+"""Checks a file on this machine as a run would, with no service: same reading, rules and reports.
+
+What the table holds is not known here, so the result is that of an import into an empty one.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from import_pipeline.catalog.dataset import Dataset, SenderOptions
+from import_pipeline.errors import CountsDoNotBalance, PermanentImportError, TooManyRejects
+from import_pipeline.flow.arrivals.identity import identity, short_id, upload_id
+from import_pipeline.flow.arrivals.options import merged_options
+from import_pipeline.flow.batches.opening import inspect_file
+from import_pipeline.flow.batches.source import FileSource
+from import_pipeline.flow.batches.splitting import split_file
+from import_pipeline.flow.checks.checking import check_batch
+from import_pipeline.flow.duplicates.finding import find_duplicates
+from import_pipeline.flow.loading.counting import check_reject_share
+from import_pipeline.flow.reports.writing import WrittenReport, write_refusal, write_reports
+from import_pipeline.records import (
+    CheckedBatch,
+    Counts,
+    FoundDuplicates,
+    ListedObject,
+    OpenedUpload,
+    PublishedUpload,
+    SplitUpload,
+    Token,
+    UploadState,
+)
+from import_pipeline.storage.places import staging_prefix
+from import_pipeline.storage.store import LocalStore, read_parquet
+
+WORKSPACE = "local"
+ATTEMPT = "check"
+MEMORY_LIMIT = "512MB"
+CLEAN_FILE = "clean.parquet"
+REPORT_FILES = ("summary.json", "errors.csv", "rejected.csv")
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """What checking a file gave.
+
+    Attributes:
+        state: `checked`, or `refused` with `error`.
+        counts: as an import into an empty table would count; None if no row was read.
+        codes: errors, warnings and duplicates by code.
+        warnings: what was assumed about the file, as in summary.json.
+        files: what was written, by path.
+    """
+
+    path: Path
+    dataset: str
+    state: UploadState
+    counts: Counts | None
+    codes: dict[str, int]
+    warnings: tuple[Any, ...]
+    error: PermanentImportError | None
+    files: tuple[Path, ...]
+    seconds: float
+
+
+def check_file(
+    path: Path,
+    dataset: Dataset,
+    options: SenderOptions,
+    output: Path,
+    progress: Progress = lambda stage, share: None,
+) -> CheckedFile:
+    """Read, check and search a file for duplicates; write what came of it into `output`.
+
+    Args:
+        output: folder for clean.parquet, errors.csv, rejected.csv and summary.json; made if missing,
+            these files in it are replaced.
+        progress: told the stage and its share done (0 to 1).
+
+    Returns:
+        Also for a file that an import would refuse; then with the error.
+    """
+    started = time.monotonic()
+    output.mkdir(parents=True, exist_ok=True)
+    for name in (CLEAN_FILE, *REPORT_FILES):
+        (output / name).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="import_pipeline_check_") as folder:
+        # The reports are copied out of it: the user's folder may hold files with similar names.
+        store = LocalStore(Path(folder))
+        checking = _Checking(path, dataset, options, store, progress)
+        report, error = checking.run(output / CLEAN_FILE)
+        for key in store.list_keys(report.prefix):
+            shutil.copyfile(store.path(key), output / key.rsplit("/", 1)[-1])
+    if error is not None:
+        (output / CLEAN_FILE).unlink(missing_ok=True)
+    written = (output / name for name in (CLEAN_FILE, *REPORT_FILES))
+    return CheckedFile(
+        path=path,
+        dataset=dataset.name,
+        state="checked" if error is None else "refused",
+        counts=checking.counts if error is None else None,
+        codes=report.codes,
+        warnings=tuple(report.summary.get("warnings", ())),
+        error=error,
+        files=tuple(file for file in written if file.exists()),
+        seconds=time.monotonic() - started,
+    )
+
+
+@dataclass(frozen=True)
+class _LocalUpload:
+    """What names a local file in reports."""
+
+    upload_id: str
+    short_id: str
+    workspace: str
+    dataset: str
+    file_name: str
+
+
+class _Checking:
+    """The stages of one check, in the order of a run."""
+
+    def __init__(
+        self, path: Path, dataset: Dataset, options: SenderOptions, store: LocalStore, progress: Progress
+    ):
+        self.source = FileSource(path)
+        self.dataset = dataset
+        self.options = merged_options(options, defaults=dataset.defaults)
+        self.store = store
+        self.progress = progress
+        self.listed = _listed(path)
+        self.counts: Counts | None = None
+
+    def run(self, clean: Path) -> tuple[WrittenReport, PermanentImportError | None]:
+        """Check the file, write its clean rows and its report; the error of a refusal."""
+        self.progress("opening", 0.0)
+        try:
+            opened = self._open()
+            split = self._split(opened)
+        except PermanentImportError as error:
+            return write_refusal(self.store, self._named(), error), error
+        checked = self._check(opened, split)
+        duplicates = self._find_duplicates(opened, checked)
+        self.progress("reporting", 0.0)
+        try:
+            check_reject_share(self.dataset, split.read, sum(batch.rejected for batch in checked))
+        except TooManyRejects as error:
+            report = write_reports(
+                self.store,
+                opened,
+                split,
+                checked,
+                None,
+                duplicates=duplicates,
+                dataset=self.dataset,
+                refusal=error,
+            )
+            return report, error
+        written = self._write_clean(clean, checked, duplicates)
+        published = self._count(split, checked, duplicates, written)
+        report = write_reports(
+            self.store, opened, split, checked, published, duplicates=duplicates, dataset=self.dataset
+        )
+        return report, None
+
+    def _open(self) -> OpenedUpload:
+        found = inspect_file(self.source, self.dataset, self.options)
+        named = self._named()
+        return OpenedUpload(
+            **vars(named),
+            **vars(found),
+            identity=identity(self.listed),
+            fingerprint=self.dataset.fingerprint,
+            attempt=ATTEMPT,
+            token=Token(0.0, ATTEMPT),
+            source=self.listed,
+            source_time=self.listed.last_modified,
+            options=self.options,
+            staging=staging_prefix(self.dataset.name, named.short_id, ATTEMPT),
+        )
+
+    def _named(self) -> _LocalUpload:
+        whole = identity(self.listed)
+        name = self.listed.key
+        return _LocalUpload(
+            upload_id(WORKSPACE, name, whole), short_id(whole), WORKSPACE, self.dataset.name, name
+        )
+
+    def _check(self, opened: OpenedUpload, split: SplitUpload) -> list[CheckedBatch]:
+        checked: list[CheckedBatch] = []
+        for batch in split.batches:
+            self.progress("checking", len(checked) / len(split.batches))
+            checked.append(
+                check_batch(
+                    batch,
+                    opened,
+                    split.verdicts,
+                    self.dataset,
+                    options=self.options,
+                    store=self.store,
+                    staging=opened.staging,
+                )
+            )
+        return checked
+
+    def _split(self, opened: OpenedUpload) -> SplitUpload:
+        size = max(self.source.size, 1)
+        return split_file(
+            self.source,
+            opened,
+            self.dataset,
+            options=self.options,
+            store=self.store,
+            staging=opened.staging,
+            progress=lambda done, rows: self.progress("reading", done / size),
+        )
+
+    def _find_duplicates(self, opened: OpenedUpload, checked: Sequence[CheckedBatch]) -> FoundDuplicates:
+        self.progress("searching for duplicates", 0.0)
+        keys = [batch.keys_key for batch in checked if batch.keys_key]
+        return find_duplicates(
+            keys, self.dataset, store=self.store, staging=opened.staging, memory_limit=MEMORY_LIMIT
+        )
+
+    def _write_clean(self, target: Path, checked: Sequence[CheckedBatch], duplicates: FoundDuplicates) -> int:
+        """Write the rows that would be inserted, a batch at a time; their number."""
+        losers = pa.array([], pa.int64())
+        if duplicates.key:
+            losers = read_parquet(self.store, duplicates.key, ["_row_number"])["_row_number"]
+        written, writer = 0, None
+        try:
+            for batch in checked:
+                rows = read_parquet(self.store, batch.clean_key)
+                rows = rows.filter(pc.invert(pc.is_in(rows["_row_number"], value_set=losers)))
+                if writer is None:
+                    writer = pq.ParquetWriter(target, rows.schema, compression="zstd")
+                writer.write_table(rows)
+                written += rows.num_rows
+        finally:
+            if writer is not None:
+                writer.close()
+        return written
+
+    def _count(
+        self,
+        split: SplitUpload,
+        checked: Sequence[CheckedBatch],
+        duplicates: FoundDuplicates,
+        written: int,
+    ) -> PublishedUpload:
+        """What an import into an empty table would count.
+
+        Raises:
+            CountsDoNotBalance: a fault of ours.
+        """
+        counts = Counts(
+            read=split.read,
+            inserted=written,
+            updated=0,
+            unchanged=0,
+            duplicate=duplicates.rows,
+            rejected=sum(batch.rejected for batch in checked),
+        )
+        if not counts.balanced:
+            raise CountsDoNotBalance(
+                f"Rows of {self.source.name} are unaccounted for: {counts}.",
+                remedy="Report it with the file.",
+            )
+        self.counts = counts
+        repeated = {"repeated_in_file": duplicates.rows} if duplicates.rows else {}
+        return PublishedUpload("checked", counts, repeated, "", None, None, 0.0)
+
+
+def _listed(path: Path) -> ListedObject:
+    """The file as if it lay in a bucket: same file, same identity."""
+    stat = path.stat()
+    return ListedObject(
+        bucket=WORKSPACE,
+        key=path.name,
+        etag=str(stat.st_mtime_ns),
+        size=stat.st_size,
+        last_modified=datetime.fromtimestamp(int(stat.st_mtime), UTC),
+    )
