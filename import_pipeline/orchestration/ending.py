@@ -1,0 +1,172 @@
+"""The two ways an upload ends: reported with what became of its rows, or refused with the reason.
+
+Both may be repeated at any point: reports are overwritten, originals move once, staging goes last.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dagster import AssetObservation, Output
+
+from import_pipeline.errors import ObjectVanished, OverwrittenBeforeRead, PermanentImportError
+from import_pipeline.flow.arrivals.originals import (
+    archive_original,
+    locate_original,
+    quarantine_original,
+)
+from import_pipeline.flow.loading.counting import count_in_table
+from import_pipeline.flow.loading.outcomes import read_outcomes
+from import_pipeline.flow.loading.staging import drop_staging
+from import_pipeline.flow.reports.writing import WrittenReport, write_refusal, write_reports
+from import_pipeline.ledger.claims import guard, lock_owned
+from import_pipeline.ledger.outcomes import mark_moved, mark_reported, record_refused
+from import_pipeline.ledger.row_errors import save_row_errors
+from import_pipeline.ledger.rows import UploadRow
+from import_pipeline.ledger.uploads import recorded_batches
+from import_pipeline.orchestration.metadata import (
+    check_results,
+    imported_metadata,
+    rejected_metadata,
+    unpublished_metadata,
+)
+from import_pipeline.orchestration.session import Session
+from import_pipeline.orchestration.tags import imported_key
+from import_pipeline.records import (
+    CheckedBatch,
+    FoundDuplicates,
+    OpenedUpload,
+    PublishedUpload,
+    SplitUpload,
+)
+from import_pipeline.storage.places import upload_staging_prefix
+
+PUBLISHED = ("completed", "completed_with_rejects")
+
+
+@dataclass(frozen=True)
+class ReportedUpload:
+    """What `report_upload` tells Dagster before its last step, and where the report lies."""
+
+    events: tuple[Any, ...]
+    prefix: str
+
+
+def report(
+    session: Session,
+    opened: OpenedUpload,
+    split: SplitUpload,
+    checked: list[CheckedBatch],
+    duplicates: FoundDuplicates,
+    published: PublishedUpload,
+) -> ReportedUpload:
+    """Write the reports, put the original away, and gather what Dagster is to be told."""
+    opened = replace(opened, token=session.token)
+    with session.ledger() as conn:
+        lock_owned(conn, session.upload_id, session.token)
+        outcomes = read_outcomes(conn, published.outcomes_table)
+        staged = recorded_batches(conn, session.upload_id, opened.attempt)
+        in_table = count_in_table(conn, session.dataset, session.upload_id)
+    written = write_reports(
+        session.bucket,
+        opened,
+        split,
+        checked,
+        published,
+        duplicates=duplicates,
+        dataset=session.dataset,
+        outcomes=outcomes,
+        cap=session.settings.row_errors_cap,
+        seconds={"stage": sum(batch.seconds for batch in staged if batch.state == "staged")},
+        facts={"run": session.context.run_id},
+    )
+    moved = archive_original(session.bucket, opened, opened.source, keep=session.dataset.keep_original)
+    with session.ledger() as conn:
+        lock_owned(conn, session.upload_id, session.token)
+        save_row_errors(
+            conn,
+            session.upload_id,
+            written.row_errors,
+            written.total_errors,
+            session.settings.row_errors_cap,
+        )
+        mark_moved(conn, session.upload_id, moved.key)
+    events = _events(session, opened, split, published, written, in_table)
+    return ReportedUpload(events=events, prefix=written.prefix)
+
+
+def finish(session: Session, opened: OpenedUpload, reported: ReportedUpload) -> None:
+    """After Dagster has been told: the ledger's last word, then staging goes."""
+    with session.ledger() as conn:
+        mark_reported(conn, session.upload_id, reported.prefix, session.token)
+    with session.ledger() as conn:
+        drop_staging(conn, replace(opened, token=session.token))
+    session.bucket.delete_prefix(upload_staging_prefix(session.dataset.name, opened.short_id))
+
+
+def refuse(session: Session, error: PermanentImportError) -> None:
+    """The file's fault: write the refusal's report, put the original into quarantine, tell the ledger.
+
+    Raises:
+        Superseded: a newer run owns the upload; nothing was written.
+    """
+    with session.ledger() as conn:
+        row = guard(conn, session.upload_id, session.token)
+    written = _write_refusal(session, row, error)
+    key = None
+    if not isinstance(error, ObjectVanished | OverwrittenBeforeRead):
+        source = locate_original(session.bucket, row)
+        if source is not None:
+            key = quarantine_original(session.bucket, row, source).key
+    with session.ledger() as conn:
+        record_refused(conn, session.upload_id, error, session.token)
+        mark_moved(conn, session.upload_id, key)
+        mark_reported(conn, session.upload_id, written.prefix, session.token)
+    session.context.log.info(f"Refused; the report is at {session.bucket.name}/{written.prefix}summary.json")
+    session.bucket.delete_prefix(upload_staging_prefix(session.dataset.name, row.short_id))
+
+
+def _write_refusal(session: Session, row: UploadRow, error: PermanentImportError) -> WrittenReport:
+    """The refusal's report, with the list of bad rows where the rows were checked."""
+    facts = {"run": session.context.run_id}
+    if session.rows is None:
+        return write_refusal(session.bucket, row, error, facts=facts)
+    rows = session.rows
+    return write_reports(
+        session.bucket,
+        rows.opened,
+        rows.split,
+        rows.checked,
+        None,
+        duplicates=rows.duplicates,
+        dataset=session.dataset,
+        refusal=error,
+        facts=facts,
+    )
+
+
+def _events(
+    session: Session,
+    opened: OpenedUpload,
+    split: SplitUpload,
+    published: PublishedUpload,
+    written: WrittenReport,
+    in_table: int,
+) -> tuple[Any, ...]:
+    """Materializations and checks of a published upload; an observation for a dry run or duplicate file."""
+    if published.state not in PUBLISHED:
+        return (
+            AssetObservation(
+                asset_key=imported_key(session.dataset),
+                partition=session.upload_id,
+                metadata=unpublished_metadata(session.bucket, published, written),
+            ),
+        )
+    return (
+        Output(
+            None,
+            "imported",
+            metadata=imported_metadata(session.bucket, opened, split, published, written),
+        ),
+        Output(None, "rejected", metadata=rejected_metadata(session.bucket, published, written)),
+        *check_results(session.dataset, published, in_table),
+    )

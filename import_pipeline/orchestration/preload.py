@@ -1,0 +1,28 @@
+"""Imports for the fork server, so that no step process imports anything of weight itself.
+
+Dagster, SQLAlchemy and pandera import parts of themselves lazily: those are named here too.
+"""
+
+import adbc_driver_postgresql.dbapi
+import botocore.handlers
+import dagster._core.definitions.reconstruct
+import dagster._core.executor.child_process_executor
+import dagster._core.executor.multiprocess
+import dagster._grpc.types
+import dagster_aws.s3
+import dagster_postgres
+import duckdb
+import pandera.pandas
+import psycopg
+import psycopg2
+import pyarrow.compute
+import pyarrow.csv
+import pyarrow.parquet
+import sqlalchemy.dialects.postgresql
+
+import import_pipeline.definitions
+
+__all__ = [
+    "adbc_driver_postgresql", "botocore", "dagster", "dagster_aws", "dagster_postgres", "duckdb",
+    "import_pipeline", "pandera", "psycopg", "psycopg2", "pyarrow", "sqlalchemy",
+]  # fmt: skip

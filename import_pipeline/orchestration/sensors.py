@@ -1,0 +1,193 @@
+"""The sensor `new_uploads`: a thin shell around the decisions of `flow/arrivals/`.
+
+Dagster reports events, adds partitions and submits runs one by one and may stop anywhere between,
+so an upload stays `detected` until a run of it is seen: every tick asks again, under the same key.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from dagster import (
+    AddDynamicPartitionsRequest,
+    AssetMaterialization,
+    DagsterInstance,
+    DefaultSensorStatus,
+    MetadataValue,
+    RunRequest,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+from dagster_aws.s3 import S3Resource
+
+from import_pipeline.catalog.dataset import Dataset
+from import_pipeline.flow.arrivals.decision import KnownUpload, choose_launches, classify, run_key
+from import_pipeline.ledger.arrivals import (
+    known_identities,
+    mark_queued,
+    queued_by_workspace,
+    record_arrivals,
+    release_ignored,
+    set_aside_unknown,
+    waiting,
+)
+from import_pipeline.ledger.connection import connect, translated_errors
+from import_pipeline.ledger.migrate import require_current
+from import_pipeline.orchestration.executor import one_process
+from import_pipeline.orchestration.pools import ensure_pool_limits
+from import_pipeline.orchestration.reconciling import reconcile_ledger, run_facts
+from import_pipeline.orchestration.resources import DatabaseResource
+from import_pipeline.orchestration.tags import (
+    job_name,
+    lane_of,
+    run_tags,
+    uploads_key,
+    uploads_partitions,
+)
+from import_pipeline.settings import Settings, load_settings
+from import_pipeline.storage.bucket import Bucket
+from import_pipeline.storage.places import UPLOADS
+
+SENSOR_NAME = "new_uploads"
+# PostgreSQL's index entries end at about 2,700 bytes; a longer partition key fails the whole tick.
+MAXIMUM_PARTITION_BYTES = 1024
+
+
+def build_sensor(datasets: Mapping[str, Dataset], jobs: Sequence[Any], seconds: int) -> SensorDefinition:
+    """The one sensor of all datasets: on by default, a look every `seconds`."""
+
+    @sensor(
+        name=SENSOR_NAME,
+        jobs=jobs,
+        minimum_interval_seconds=seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Notices files in the bucket and launches one import run for each.",
+    )
+    def new_uploads(
+        context: SensorEvaluationContext, s3: S3Resource, database: DatabaseResource
+    ) -> SensorResult | SkipReason:
+        settings = load_settings()
+        bucket = Bucket(s3.get_client(), settings.require_bucket())
+        ensure_pool_limits(context.instance, settings.database_connections)
+        with (
+            translated_errors(),
+            connect(database.url(), application_name=f"import_pipeline {SENSOR_NAME}") as conn,
+        ):
+            require_current(conn, datasets)
+            for done in reconcile_ledger(context.instance, conn):
+                context.log.info(f"{done.upload_id}: {done.reason}")
+            conn.commit()
+            new = notice(conn, bucket, datasets, settings)
+            conn.commit()
+            launches = choose(conn, context.instance, settings)
+        if new:
+            context.log.info(f"{new} new uploads.")
+        if not launches:
+            return SkipReason("Nothing to launch.")
+        return sensor_result(launches, datasets, settings)
+
+    return new_uploads
+
+
+def notice(
+    conn: psycopg.Connection, bucket: Bucket, datasets: Mapping[str, Dataset], settings: Settings
+) -> int:
+    """Record what is new in the bucket; look again at what was ignored. Returns the number of new ones.
+
+    Raises:
+        StorageUnavailable: the listing failed, which is never "nothing new".
+    """
+    workspaces = settings.allowed_workspaces()
+    release_ignored(conn, list(datasets), workspaces)
+    set_aside_unknown(conn, list(datasets), workspaces)
+    arrivals = classify(
+        bucket.list_objects(UPLOADS), datasets=list(datasets), workspaces=workspaces, known=()
+    )
+    known = known_identities(conn, [arrival.identity for arrival in arrivals])
+    return record_arrivals(conn, [arrival for arrival in arrivals if arrival.identity not in known])
+
+
+def choose(conn: psycopg.Connection, instance: DagsterInstance, settings: Settings) -> list[KnownUpload]:
+    """Uploads to ask a run for now; those that have one already become `queued`."""
+    candidates = waiting(conn, settings.max_runs_per_tick * 20)
+    facts = run_facts(instance, [upload.upload_id for upload in candidates])
+    under_way = {
+        upload.upload_id
+        for upload in candidates
+        for run in facts.get(upload.upload_id, ())
+        if run.status == "active" or run.launch_number == upload.launch_number
+    }
+    mark_queued(conn, sorted(under_way))
+    return choose_launches(
+        [upload for upload in candidates if upload.upload_id not in under_way],
+        queued_by_workspace(conn),
+        at_most=settings.max_runs_per_tick,
+        per_workspace=settings.max_queued_per_workspace,
+    )
+
+
+@dataclass(frozen=True)
+class _Launch:
+    upload: KnownUpload
+    dataset: Dataset
+
+
+def sensor_result(
+    launches: Sequence[KnownUpload], datasets: Mapping[str, Dataset], settings: Settings
+) -> SensorResult:
+    """Partitions, arrivals on the external assets, and one run request an upload.
+
+    A request that Dagster would refuse stops every request after it, so each is looked at first.
+    """
+    sound = [
+        _Launch(upload, datasets[upload.dataset])
+        for upload in launches
+        if upload.dataset in datasets and len(upload.upload_id.encode()) <= MAXIMUM_PARTITION_BYTES
+    ]
+    by_dataset: dict[str, list[str]] = {}
+    for launch in sound:
+        by_dataset.setdefault(launch.dataset.name, []).append(launch.upload.upload_id)
+    return SensorResult(
+        run_requests=[_run_request(launch, settings) for launch in sound],
+        dynamic_partitions_requests=[
+            AddDynamicPartitionsRequest(str(uploads_partitions(datasets[name]).name), ids)
+            for name, ids in by_dataset.items()
+        ],
+        asset_events=[_arrival_event(launch) for launch in sound],
+    )
+
+
+def _run_request(launch: _Launch, settings: Settings) -> RunRequest:
+    upload = launch.upload
+    lane = lane_of(upload.size, settings.small_file_mb)
+    return RunRequest(
+        run_key=run_key(upload.upload_id, upload.launch_number),
+        job_name=job_name(launch.dataset),
+        partition_key=upload.upload_id,
+        run_config=one_process() if lane == "small" else {},
+        tags=run_tags(
+            workspace=upload.workspace,
+            dataset=upload.dataset,
+            file_name=upload.upload_id.split("/", 1)[-1].rsplit("@", 1)[0],
+            lane=lane,
+            short_id=upload.upload_id[-12:],
+        ),
+    )
+
+
+def _arrival_event(launch: _Launch) -> AssetMaterialization:
+    upload = launch.upload
+    return AssetMaterialization(
+        asset_key=uploads_key(launch.dataset),
+        partition=upload.upload_id,
+        description="Noticed in the bucket.",
+        metadata={
+            "size": MetadataValue.int(upload.size),
+            "last modified": MetadataValue.timestamp(upload.last_modified.timestamp()),
+            "workspace": MetadataValue.text(upload.workspace),
+        },
+    )

@@ -1,0 +1,113 @@
+"""What one op execution works with: the upload's name, its token, settings, bucket and ledger."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from dagster import OpExecutionContext
+
+from import_pipeline.catalog.dataset import Dataset
+from import_pipeline.errors import PartitionMissing
+from import_pipeline.ledger.claims import claim
+from import_pipeline.ledger.connection import connect, translated_errors
+from import_pipeline.ledger.rows import Claim
+from import_pipeline.orchestration.tags import uploads_partitions
+from import_pipeline.records import CheckedBatch, FoundDuplicates, OpenedUpload, SplitUpload, Token
+from import_pipeline.settings import Settings, load_settings
+from import_pipeline.storage.bucket import Bucket
+
+
+@dataclass(frozen=True)
+class CheckedRows:
+    """What a report needs of a file whose rows were checked."""
+
+    opened: OpenedUpload
+    split: SplitUpload
+    checked: list[CheckedBatch]
+    duplicates: FoundDuplicates
+
+
+@dataclass
+class Session:
+    """One op execution.
+
+    Attributes:
+        upload_id: the run's partition key.
+        token: says whether this run may still write.
+        attempt: the chain of runs that this one belongs to.
+        step: the op's name without its dataset, for connection names and messages.
+        claim: what the ledger says this run is to do with the upload.
+        rows: set once the rows are known: a refusal then comes with its list of rows.
+    """
+
+    context: OpExecutionContext
+    dataset: Dataset
+    settings: Settings
+    bucket: Bucket
+    database_url: str
+    upload_id: str
+    token: Token
+    attempt: str
+    step: str
+    claim: Claim
+    rows: CheckedRows | None = None
+
+    @contextmanager
+    def ledger(self) -> Iterator[psycopg.Connection]:
+        """A ledger transaction: commits at the end, rolls back on an error."""
+        with (
+            translated_errors(),
+            connect(self.database_url, application_name=f"import_pipeline {self.step}") as conn,
+        ):
+            yield conn
+
+
+def open_session(context: OpExecutionContext, dataset: Dataset) -> Session:
+    """The session of the op that runs; its first act is to claim the upload for this run.
+
+    Raises:
+        PartitionMissing: the run has no partition, or one that is not in the dataset's set.
+        Superseded: a newer run owns the upload.
+        DatabaseUnavailable: the ledger does not answer.
+    """
+    settings = load_settings()
+    run = context.run
+    record = context.instance.get_run_record_by_id(run.run_id)
+    token = Token(created=record.create_timestamp.timestamp() if record else 0.0, run_id=run.run_id)
+    attempt = run.root_run_id or run.run_id
+    upload_id = _partition(context, dataset)
+    database_url = context.resources.database.url()
+    step = context.op_handle.name
+    with translated_errors(), connect(database_url, application_name=f"import_pipeline {step}") as conn:
+        claimed = claim(conn, upload_id, token, attempt)
+    return Session(
+        context=context,
+        dataset=dataset,
+        settings=settings,
+        bucket=Bucket(context.resources.s3, settings.require_bucket()),
+        database_url=database_url,
+        upload_id=upload_id,
+        token=token,
+        attempt=attempt,
+        step=step,
+        claim=claimed,
+    )
+
+
+def _partition(context: OpExecutionContext, dataset: Dataset) -> str:
+    """The run's partition; one that is not in the set would publish, and fail in the last op."""
+    if not context.has_partition_key:
+        raise PartitionMissing(
+            "This run has no partition, so it is not clear which upload it is to import.",
+            remedy="Launch it with the partition of an upload.",
+        )
+    key = context.partition_key
+    name = uploads_partitions(dataset).name
+    if not context.instance.has_dynamic_partition(str(name), key):
+        raise PartitionMissing(
+            f"Upload {key!r} is not (or no longer) a partition of {name}.",
+            remedy=f"Type `import-pipeline retry '{key}'`: it brings the partition back.",
+            partition=key,
+        )
+    return key

@@ -1,0 +1,260 @@
+"""What each op does: calls into `flow/` and `ledger/`, in the order a file meets them.
+
+No rule about files or rows lives here, only who is asked when, and what is written down.
+Reporting and refusing, the two ways an upload ends, stand in `ending.py`.
+"""
+
+from dataclasses import replace
+
+from import_pipeline.errors import ChecksumMismatch
+from import_pipeline.flow.arrivals.options import merged_options, read_statement
+from import_pipeline.flow.arrivals.originals import require_original
+from import_pipeline.flow.batches.opening import inspect_file
+from import_pipeline.flow.batches.source import ObjectSource
+from import_pipeline.flow.batches.splitting import split_file
+from import_pipeline.flow.checks.checking import check_batch
+from import_pipeline.flow.duplicates.finding import find_duplicates
+from import_pipeline.flow.loading.publishing import publish_upload
+from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
+from import_pipeline.ledger import uploads as ledger
+from import_pipeline.ledger.claims import guard
+from import_pipeline.ledger.rows import UploadRow
+from import_pipeline.orchestration.progress import (
+    CHECKED_SHARE,
+    FOUND,
+    OPENED,
+    SPLIT,
+    STAGED,
+    Progress,
+)
+from import_pipeline.orchestration.session import CheckedRows, Session
+from import_pipeline.orchestration.tags import lane_of, run_tags
+from import_pipeline.records import (
+    Batch,
+    CheckedBatch,
+    FoundDuplicates,
+    LineCount,
+    OpenedUpload,
+    PublishedUpload,
+    SplitUpload,
+    StagedBatch,
+)
+from import_pipeline.storage.places import staging_prefix
+
+
+def open_file(session: Session, *, dry_run: bool, rows_per_batch: int | None) -> OpenedUpload | None:
+    """Pin the object, find out what it is; None if there is nothing to do."""
+    row, action = session.claim.row, session.claim.action
+    if action == "nothing":
+        done = row.published_at or row.finished_at
+        session.context.log.info(
+            f"Nothing to do: this upload is {row.state} since {done:%Y-%m-%d %H:%M:%S} UTC. "
+            "No row was changed."
+        )
+        return None
+    _tag_run(session, row)
+    if action == "report":
+        session.context.log.info("This upload is published; only its report is missing and is written now.")
+    opened = _inspect(session, row, dry_run=dry_run, rows_per_batch=rows_per_batch)
+    with session.ledger() as conn:
+        guard(conn, session.upload_id, session.token)
+        if action == "report":
+            return replace(opened, action="report")
+        if not opened.options.force and not opened.options.dry_run:
+            opened = replace(opened, duplicate_of=ledger.find_first_import(conn, opened, session.dataset))
+        ledger.record_opened(conn, opened)
+        if opened.duplicate_of is None:
+            create_staging_table(conn, opened, session.dataset)
+    Progress(session).say(OPENED, 0, "opened")
+    return opened
+
+
+def split(session: Session, opened: OpenedUpload) -> SplitUpload:
+    """Stream the file into Parquet batches."""
+    if opened.duplicate_of is not None:
+        session.context.log.info(f"The same file was imported before, as {opened.duplicate_of}.")
+        return SplitUpload(batches=(), read=0, lines=LineCount(), verdicts=(), seconds=0.0)
+    voice = Progress(session)
+    size = max(opened.source.size, 1)
+
+    def said(bytes_done: int, rows_done: int) -> None:
+        voice.say(OPENED + (SPLIT - OPENED) * bytes_done / size, rows_done, "splitting")
+
+    done = split_file(
+        ObjectSource(session.bucket, opened.source),
+        opened,
+        session.dataset,
+        options=opened.options,
+        store=session.bucket,
+        staging=opened.staging,
+        progress=said,
+    )
+    if opened.action == "import":
+        with session.ledger() as conn:
+            guard(conn, session.upload_id, session.token)
+            ledger.record_split(conn, session.upload_id, done)
+    return done
+
+
+def check(session: Session, batch: Batch, opened: OpenedUpload, split: SplitUpload) -> CheckedBatch:
+    """Parse a batch's text into declared types and validate it against the pandera model."""
+    checked = check_batch(
+        batch,
+        opened,
+        split.verdicts,
+        session.dataset,
+        options=opened.options,
+        store=session.bucket,
+        staging=opened.staging,
+    )
+    if opened.action == "import":
+        _batch_done(session, opened, checked)
+    return checked
+
+
+def stage(session: Session, checked: CheckedBatch, opened: OpenedUpload) -> StagedBatch:
+    """COPY a batch's clean rows into the attempt's staging table."""
+    if opened.action == "report":
+        return StagedBatch(number=checked.number, load_id="", rows=0, seconds=0.0)
+    opened = replace(opened, token=session.token)
+    staged = stage_batch(session.database_url, checked, opened, session.dataset, store=session.bucket)
+    _say_batches(session, opened)
+    return staged
+
+
+def find_repeats(
+    session: Session, opened: OpenedUpload, split: SplitUpload, checked: list[CheckedBatch]
+) -> FoundDuplicates:
+    """Find keys that come more than once inside the file, with DuckDB."""
+    found = find_duplicates(
+        [batch.keys_key for batch in checked if batch.keys_key],
+        session.dataset,
+        store=session.bucket,
+        staging=opened.staging,
+        memory_limit=session.settings.duckdb_memory_limit,
+    )
+    if opened.action == "import":
+        Progress(session).say(FOUND, split.read, "searched for duplicates")
+    return found
+
+
+def publish(
+    session: Session,
+    opened: OpenedUpload,
+    split: SplitUpload,
+    checked: list[CheckedBatch],
+    staged: list[StagedBatch],
+    duplicates: FoundDuplicates,
+) -> PublishedUpload:
+    """Merge the upload into the table in one transaction, or count what that would do."""
+    opened = replace(opened, token=session.token)
+    session.rows = CheckedRows(opened, split, checked, duplicates)
+    Progress(session).say(FOUND, split.read, "publishing")
+    return publish_upload(
+        session.database_url,
+        opened,
+        split,
+        checked,
+        staged,
+        duplicates,
+        session.dataset,
+        store=session.bucket,
+        dry_run=opened.options.dry_run,
+    )
+
+
+def _inspect(session: Session, row: UploadRow, *, dry_run: bool, rows_per_batch: int | None) -> OpenedUpload:
+    """Read the original once and find out everything later steps need."""
+    source = require_original(session.bucket, row)
+    statement = read_statement(session.bucket, source)
+    with session.ledger() as conn:
+        guard(conn, session.upload_id, session.token)
+        ledger.set_columns(
+            conn, row.upload_id, human_name=statement.facts.name, uploaded_by=statement.facts.uploaded_by
+        )
+    options = merged_options(statement, defaults=session.dataset.defaults, dry_run=dry_run)
+    found = inspect_file(
+        ObjectSource(session.bucket, source), session.dataset, options, rows_per_batch=rows_per_batch
+    )
+    stated = statement.facts.sha256
+    if stated is not None and stated != found.sha256:
+        raise ChecksumMismatch(
+            f"The bytes of {row.file_name} are not those that were sent: their sha256 is {found.sha256}, "
+            f"the sender stated {stated}.",
+            remedy="Send the file again.",
+            stated=stated,
+            found=found.sha256,
+        )
+    assert row.workspace is not None  # noqa: S101 - a CHECK of the ledger holds it
+    return OpenedUpload(
+        upload_id=row.upload_id,
+        short_id=row.short_id,
+        identity=row.identity,
+        workspace=row.workspace,
+        dataset=session.dataset.name,
+        fingerprint=session.dataset.fingerprint,
+        attempt=session.attempt,
+        token=session.token,
+        source=source,
+        source_time=row.last_modified,
+        file_name=row.file_name,
+        sha256=found.sha256,
+        format=found.format,
+        encoding=found.encoding,
+        encoding_evidence=found.encoding_evidence,
+        delimiter=found.delimiter,
+        delimiter_evidence=found.delimiter_evidence,
+        header=found.header,
+        mapping=dict(found.mapping),
+        unknown=found.unknown,
+        ours=found.ours,
+        physical_lines=found.physical_lines,
+        header_line=found.header_line,
+        rows_per_batch=found.rows_per_batch,
+        options=options,
+        staging=staging_prefix(session.dataset.name, row.short_id, session.attempt),
+    )
+
+
+def _tag_run(session: Session, row: UploadRow) -> None:
+    """Give a run launched by hand the tags that the sensor gives."""
+    session.context.instance.add_run_tags(
+        session.context.run_id,
+        run_tags(
+            workspace=str(row.workspace),
+            dataset=session.dataset.name,
+            file_name=row.file_name,
+            lane=lane_of(row.size, session.settings.small_file_mb),
+            short_id=row.short_id,
+        ),
+    )
+
+
+def _batch_done(session: Session, opened: OpenedUpload, checked: CheckedBatch) -> None:
+    with session.ledger() as conn:
+        guard(conn, session.upload_id, session.token, share=True)
+        ledger.record_batch(
+            conn,
+            session.upload_id,
+            opened.attempt,
+            checked.number,
+            "checked",
+            rows=checked.valid,
+            seconds=checked.seconds,
+        )
+    _say_batches(session, opened)
+
+
+def _say_batches(session: Session, opened: OpenedUpload) -> None:
+    """Progress of the fan-out: every batch is checked once and staged once."""
+    with session.ledger() as conn:
+        recorded = ledger.recorded_batches(conn, session.upload_id, opened.attempt)
+        row = ledger.get_upload(conn, session.upload_id)
+    batches = row.batches if row is not None and row.batches else max(len(recorded), 1)
+    staged = [batch for batch in recorded if batch.state == "staged"]
+    share = (CHECKED_SHARE * len(recorded) + (1 - CHECKED_SHARE) * len(staged)) / batches
+    Progress(session).say(
+        SPLIT + (STAGED - SPLIT) * share,
+        sum(batch.rows for batch in staged),
+        f"{len(recorded)} of {batches} batches checked, {len(staged)} staged",
+    )
