@@ -137,17 +137,23 @@ def test_objects_outlive_a_kill_of_the_emulator_itself(home):
 
 
 def test_a_pid_file_with_another_programs_number_does_not_stop_the_start(home):
-    """After a restart of the machine the number is often another program's: here, our own."""
+    """After a restart of the machine the number is often another program's of the same user."""
     settings = Settings(home=home, bucket="elsewhere")
     with start_services(settings, fast=True):
         pass
     pid_file = home / "postgres" / "data" / "postmaster.pid"
-    lines = [str(os.getpid()), str(pid_file.parent), "1", "1", "", "127.0.0.1", " 1 1", "ready   ", ""]
+    user = pid_file.parent.stat().st_uid
+    other = subprocess.Popen(["sleep", "600"], user=user if os.geteuid() == 0 else None)
+    lines = [str(other.pid), str(pid_file.parent), "1", "1", "", "127.0.0.1", " 1 1", "ready   ", ""]
     pid_file.write_text("\n".join(lines))
-    with start_services(settings, fast=True) as running:
-        with psycopg.connect(running.settings.require_database_url()) as conn:
-            assert conn.execute("SELECT 1").fetchone() == (1,)
-        assert pid_file.read_text().split("\n")[0] == str(running.postgres.process.pid)
+    try:
+        with start_services(settings, fast=True) as running:
+            assert pid_file.read_text().split("\n")[0] == str(running.postgres.process.pid)
+            with psycopg.connect(running.settings.require_database_url()) as conn:
+                assert conn.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_pid_file_of_another_server_is_no_sign_of_readiness(tmp_path):
