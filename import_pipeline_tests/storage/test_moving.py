@@ -100,8 +100,10 @@ def test_the_same_bytes_dropped_again_later_stay(bucket: Bucket) -> None:
     assert bucket.get_bytes(KEY) == b"same"
 
 
-def test_a_pinned_version_goes_and_the_newer_version_stays(bucket: Bucket) -> None:
-    bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+def test_a_pinned_version_goes_and_the_newer_version_stays(services, bucket: Bucket) -> None:
+    services.aws.client("s3").put_bucket_versioning(
+        Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"}
+    )
     source = put(bucket, b"older")
     put(bucket, b"newer")
     assert bucket.move(source, TARGET) == "moved"

@@ -276,8 +276,7 @@ class _Files:
 
 def _own_headers(opened: OpenedUpload) -> tuple[str, ...]:
     """The sender's headers: in a `rejected.csv` that came back, without our three."""
-    ends_with_ours = opened.header[-len(IMPORT_COLUMNS) :] == IMPORT_COLUMNS
-    return opened.header[: -len(IMPORT_COLUMNS)] if opened.ours and ends_with_ours else opened.header
+    return opened.header[: -len(IMPORT_COLUMNS)] if opened.ours else opened.header
 
 
 def _whole(column: Any) -> Any:
