@@ -75,8 +75,8 @@ def start_postgres(
         fast: give up safety against a crash of the machine, and the time it costs.
 
     Raises:
-        ConfigurationError: binaries are missing, the port is taken, or the server does not start;
-            says what to do.
+        ConfigurationError: binaries are missing, the port is taken, the server does not start, or it
+            has other passwords; says what to do.
     """
     binaries = find_binaries()
     folder = home / "postgres"
@@ -91,7 +91,9 @@ def start_postgres(
         process.start()
         try:
             if _wait_until_ready(process, data):
-                return LocalPostgres(process, chosen, passwords)
+                server = LocalPostgres(process, chosen, passwords)
+                _try_password(server, folder)
+                return server
         except BaseException:
             process.stop()
             raise
@@ -153,6 +155,9 @@ def _server(
         f"port={port}",
         "unix_socket_directories=",
         "max_connections=200",
+        # Room for a large file's rows, so that one load does not wait for several checkpoints.
+        "shared_buffers=256MB",
+        "max_wal_size=4GB",
         *(FAST_OPTIONS if fast else ()),
     ]
     command = [str(binaries / "postgres"), "-D", str(home / "postgres" / "data")]
@@ -291,6 +296,17 @@ def _wait_until_ready(process: GuardedProcess, data: Path) -> bool:
                 return True
         time.sleep(0.02)
     return False
+
+
+def _try_password(server: LocalPostgres, folder: Path) -> None:
+    try:
+        psycopg.connect(server.url(SUPERUSER, SUPERUSER)).close()
+    except psycopg.OperationalError as error:
+        raise ConfigurationError(
+            f"The data in {folder} were made with other passwords than those in "
+            f"{folder.parent / 'secrets.json'}: {error}",
+            remedy=f"Put the old secrets.json back, or delete {folder} to start with empty databases.",
+        ) from error
 
 
 def _has_name(uid: int) -> bool:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from import_pipeline.errors import ConfigurationError
 from import_pipeline.services import aws as local_aws
 from import_pipeline.services import postgres as local_postgres
 from import_pipeline.services.aws import Key, LocalAws
@@ -63,9 +64,8 @@ def start_services(settings: Settings, *, fast: bool = False) -> Iterator[Runnin
         ConfigurationError: something is missing, taken or already running; says what to do.
     """
     home = settings.home.absolute()
-    home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        lock = take(home)
+        lock = _take_home(home)
         stack.callback(os.close, lock)
         known = _read_secrets(home)
         offered: dict[str, str] = {}
@@ -84,6 +84,18 @@ def start_services(settings: Settings, *, fast: bool = False) -> Iterator[Runnin
         content = {"pid": os.getpid(), "settings": offered}
         _write_private(home / SERVICES_FILE, json.dumps(content, indent=2))
         yield RunningServices(with_services(settings, offered), postgres, aws)
+
+
+def _take_home(home: Path) -> int:
+    """Make the folder and take its lock."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        return take(home)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder of local services, {home}, cannot be used: {error.strerror}.",
+            remedy="Set IMPORT_PIPELINE_HOME to a folder of your own.",
+        ) from error
 
 
 @dataclass(frozen=True)

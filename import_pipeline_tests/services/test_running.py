@@ -190,6 +190,29 @@ def test_a_second_start_in_the_same_folder_is_refused_and_names_the_first(home):
         assert load_settings().require_bucket() == "imports"
 
 
+def test_lost_passwords_are_named_with_both_ways_out(home):
+    settings = Settings(home=home, bucket="elsewhere")
+    with start_services(settings, fast=True):
+        pass
+    (home / "secrets.json").unlink()
+    with (
+        pytest.raises(ConfigurationError, match="other passwords") as caught,
+        start_services(settings, fast=True),
+    ):
+        pass
+    assert f"delete {home / 'postgres'}" in caught.value.remedy
+    with pytest.raises(ConfigurationError, match="other passwords"), start_services(settings, fast=True):
+        pass
+
+
+def test_a_home_that_cannot_be_made_is_named(home):
+    (home / "file").write_text("")
+    settings = Settings(home=home / "file" / "below")
+    with pytest.raises(ConfigurationError, match="below, cannot be used: Not a directory") as caught:
+        start_services(settings).__enter__()
+    assert "IMPORT_PIPELINE_HOME" in caught.value.remedy
+
+
 def test_two_folders_have_services_of_their_own(home, services):
     """The session's services run all the while; these are a second set beside them."""
     with start_services(_without_postgres(home)) as running:
