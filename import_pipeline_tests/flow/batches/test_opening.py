@@ -19,17 +19,34 @@ from import_pipeline.errors import (
     UnsupportedEncoding,
     UnsupportedFormat,
 )
+from import_pipeline.flow.batches import opening
 from import_pipeline.flow.batches.headers import header_name
-from import_pipeline.flow.batches.opening import choose_rows_per_batch, read_whole
+from import_pipeline.flow.batches.opening import choose_rows_per_batch, inspect_file, read_whole
 from import_pipeline_tests.flow.batches.reading_back import BytesSource, inspect, people
 
 MANY_CHUNKS = [1, 2, 3, 7, 1 << 20]
 
 
+@pytest.fixture
+def _chunks_as_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the first 64 KB come as one, and no small file is ever cut."""
+    monkeypatch.setattr(opening, "LOOKED_AT", 4)
+
+
+@pytest.mark.usefixtures("_chunks_as_given")
 @pytest.mark.parametrize("chunk_bytes", MANY_CHUNKS)
 @pytest.mark.parametrize(
     ("text", "lines"),
-    [("a\nb", 2), ("a\nb\n", 2), ("a\r\nb\r\n", 2), ("a\rb\r", 2), ("a\r\rb\n\r\n", 4), ("\n", 1), ("a", 1)],
+    [
+        ("a\nb", 2),
+        ("a\nb\n", 2),
+        ("a\r\nb\r\n", 2),
+        ("a\rb\r", 2),
+        ("a\r\rb\n\r\n", 4),
+        ("name\r\n\r\n", 2),
+        ("\n", 1),
+        ("a", 1),
+    ],
 )
 def test_lines_end_with_lf_crlf_or_cr_and_the_last_one_with_nothing(
     text: str, lines: int, chunk_bytes: int
@@ -39,12 +56,15 @@ def test_lines_end_with_lf_crlf_or_cr_and_the_last_one_with_nothing(
     assert facts.sha256 == hashlib.sha256(text.encode()).hexdigest()
 
 
+@pytest.mark.usefixtures("_chunks_as_given")
 @pytest.mark.parametrize("chunk_bytes", MANY_CHUNKS)
 @pytest.mark.parametrize(
     ("data", "encoding"),
     [
         (b"nome\nAna\n", "utf-8"),
         ("nome\nJosé 漢字 😀\n".encode(), "utf-8"),
+        ("nome😀é".encode(), "utf-8"),
+        ("nome😀".encode()[:-1], "cp1252"),
         ("nome\nJosé\n".encode("utf-8-sig"), "utf-8-sig"),
         ("nome\nJosé ação\n".encode("cp1252"), "cp1252"),
         ("nome\n“José” €\n".encode("cp1252"), "cp1252"),
@@ -193,8 +213,6 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read() -> None:
     class NeverRead(BytesSource):
         def chunks(self):  # type: ignore[no-untyped-def]
             raise AssertionError("read")
-
-    from import_pipeline.flow.batches.opening import inspect_file
 
     with pytest.raises(FileTooLarge) as refused:
         inspect_file(NeverRead(b"nome\nAna\n"), people(maximum_size=8), SenderOptions())
