@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from import_pipeline.cli.console import print_table, say, seconds_text
+from import_pipeline.cli.console import output, print_table, say, seconds_text
 from import_pipeline.cli.following import Follower, open_board
 from import_pipeline.cli.looking import COUNTS, download_report
 from import_pipeline.errors import ImportPipelineError
@@ -19,8 +19,12 @@ from import_pipeline.samples.all_samples import SAMPLES
 from import_pipeline.samples.sample import Sample
 from import_pipeline.settings import Settings
 
+if TYPE_CHECKING:
+    from import_pipeline.local_pipeline import RunningPipeline
+
 FOLDER = "demo"
-SECONDS = 300.0
+SECONDS = 900.0
+LAST_STEPS_SECONDS = 30.0
 WORKSPACES = sorted({sample.workspace for sample in SAMPLES})
 # The demo must reach nobody's database or bucket: these are left to local services, whatever is set.
 LOCAL_ONLY = (
@@ -106,7 +110,7 @@ def _run(settings: Settings, folder: Path) -> list[ImportedSample]:
     from import_pipeline.local_pipeline import start_pipeline
     from import_pipeline.sending import send_file
 
-    with start_pipeline(settings, ui_port=None, say=lambda text: say(f"{escape(text)} …")) as pipeline:
+    with start_pipeline(settings, ui_port=None, say=lambda text: say(escape(text))) as pipeline:
         bucket = open_bucket(pipeline.settings)
         files = folder / "files"
         files.mkdir(parents=True, exist_ok=True)
@@ -116,26 +120,36 @@ def _run(settings: Settings, folder: Path) -> list[ImportedSample]:
             until = time.monotonic() + SECONDS
 
             def done() -> bool:
+                for sample in [s for s in SAMPLES if s.file_name not in ids]:
+                    if not sample.after or _is_published(follower, ids.get(sample.after)):
+                        sent = send_file(
+                            bucket,
+                            sample.write(files),
+                            dataset=sample.dataset,
+                            workspace=sample.workspace,
+                            statement=Statement(sample.options),
+                        )
+                        ids[sample.file_name] = sent.upload_id
+                        follower.add(sent.upload_id, sample.file_name)
                 finished = follower.look()
-                ahead = [sample for sample in SAMPLES if sample.file_name not in ids]
-                for sample in ahead:
-                    if sample.after and not _is_published(follower, ids.get(sample.after)):
-                        continue
-                    sent = send_file(
-                        bucket,
-                        sample.write(files),
-                        dataset=sample.dataset,
-                        workspace=sample.workspace,
-                        statement=Statement(sample.options),
-                    )
-                    ids[sample.file_name] = sent.upload_id
-                    follower.add(sent.upload_id, sample.file_name)
-                stuck = finished and bool(ids) and bool(ahead)
-                return (finished and not ahead) or stuck or time.monotonic() > until
+                ahead = [s for s in SAMPLES if s.file_name not in ids]
+                # A sample whose predecessor was not published would wait for ever.
+                possible = any(_is_published(follower, ids.get(s.after)) for s in ahead)
+                return (finished and not possible) or time.monotonic() > until
 
             pipeline.watch(done)
+            _let_runs_end(pipeline)
             return [_fetch(sample, follower.seen.get(ids.get(sample.file_name, "")), bucket, folder)
                     for sample in SAMPLES]  # fmt: skip
+
+
+def _let_runs_end(pipeline: "RunningPipeline") -> None:
+    """Give runs whose upload is reported the seconds to say so in Dagster."""
+    from import_pipeline.orchestration.control import open_instance, unfinished_runs
+
+    until = time.monotonic() + LAST_STEPS_SECONDS
+    with open_instance(pipeline.settings) as instance:
+        pipeline.watch(lambda: not unfinished_runs(instance) or time.monotonic() > until)
 
 
 def _is_published(follower: Follower, upload_id: str | None) -> bool:
@@ -153,18 +167,20 @@ def _fetch(sample: Sample, seen: UploadSummary | None, bucket: object, folder: P
 
 
 def _show(imported: Sequence[ImportedSample], seconds: float) -> None:
-    here = Path.cwd()
     print_table(
-        ("file", "what it is", "state", *COUNTS, "took", "as expected", "report"),
+        ("file", "state", *COUNTS, "took", "as expected"),
         [
-            (one.sample.file_name, one.sample.title, one.seen.state if one.seen else "never noticed",
+            (one.sample.file_name, one.seen.state if one.seen else "never noticed",
              *(getattr(one.seen, count, None) for count in COUNTS),
-             seconds_text(one.seen.seconds if one.seen else None), "no" if one.differences else "yes",
-             one.report.relative_to(here) if one.report.is_relative_to(here) else one.report)
+             seconds_text(one.seen.seconds if one.seen else None), "no" if one.differences else "yes")
             for one in imported
         ],
         right=(*COUNTS, "took"),
     )  # fmt: skip
+    console = output()
+    console.print("\nReports:")
+    for one in imported:
+        console.print(f"  {one.report}", soft_wrap=True, markup=False)
     wrong = [one for one in imported if one.differences]
     for one in wrong:
         say(f"[red]{escape(one.sample.file_name)}: {escape('; '.join(one.differences))}.[/]")

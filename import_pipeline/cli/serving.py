@@ -40,17 +40,16 @@ def dev(
         settings = settings.model_copy(update={"home": home})
     ui_port = choose_ui_port(port, settings)
     try:
-        with stop_on_signals(), start_pipeline(settings, ui_port=ui_port, say=_say_step) as pipeline:
+        with (
+            stop_on_signals(),
+            start_pipeline(settings, ui_port=ui_port, say=lambda text: say(escape(text))) as pipeline,
+        ):
             _say_where(pipeline.settings, pipeline.url)
             wanted = not no_samples and pipeline.settings.is_local_aws and pipeline.settings.is_local
             pipeline.watch(_sample_dropper(pipeline.settings) if wanted else lambda: False)
     except StopAsked as asked:
         say("Stopped.")
         raise typer.Exit(asked.exit_code) from asked
-
-
-def _say_step(text: str) -> None:
-    say(f"{escape(text)} …")
 
 
 def _say_where(settings: Settings, url: str) -> None:

@@ -129,10 +129,10 @@ def look_at_sensor(instance: DagsterInstance) -> SensorFact:
     return SensorFact("off" if off else "on", moment, last.status.value.lower(), error)
 
 
-def unfinished_runs(instance: DagsterInstance, upload_id: str) -> list[DagsterRun]:
-    """Runs of an upload that are queued or running."""
-    wanted = RunsFilter(tags={PARTITION_TAG: upload_id}, statuses=list(NOT_FINISHED_STATUSES))
-    return list(instance.get_runs(wanted))
+def unfinished_runs(instance: DagsterInstance, upload_id: str | None = None) -> list[DagsterRun]:
+    """Runs of an upload (None: of any) that are queued or running."""
+    tags = None if upload_id is None else {PARTITION_TAG: upload_id}
+    return list(instance.get_runs(RunsFilter(tags=tags, statuses=list(NOT_FINISHED_STATUSES))))
 
 
 def cancel_runs(instance: DagsterInstance, upload_id: str, seconds: float) -> int:
