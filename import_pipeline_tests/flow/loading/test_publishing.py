@@ -134,7 +134,9 @@ def test_an_older_file_after_a_newer_one_changes_nothing(world: World) -> None:
     dataset = things(existing="update")
     world.install(dataset)
     world.load(world.make(dataset, [thing("a", "newer")], at=NOON))
-    published = world.load(world.make(dataset, [thing("a", "older"), thing("b")], at=NOON - timedelta(days=1)))
+    published = world.load(
+        world.make(dataset, [thing("a", "older"), thing("b")], at=NOON - timedelta(days=1))
+    )
     assert world.query(NAMES) == [("a", "newer"), ("b", None)]
     assert published.duplicates == {"newer_in_table": 1}
     assert outcomes(world, published) == [(2, "duplicate", "newer_in_table")]
@@ -369,6 +371,6 @@ def _untouched(world: World, made: MadeUpload, rows: list[tuple[str, str | None]
         row = ledger.get_upload(conn, made.opened.upload_id)
     assert row is not None
     assert (row.state, row.inserted, row.published_at) == ("running", None, None)
-    assert world.query("SELECT count(*) FROM pg_tables WHERE tablename LIKE %s", f"u_{row.short_id}_outcomes") == [
-        (0,)
-    ]
+    assert world.query(
+        "SELECT count(*) FROM pg_tables WHERE tablename LIKE %s", f"u_{row.short_id}_outcomes"
+    ) == [(0,)]

@@ -1,8 +1,8 @@
 """A database, a store and uploads made by hand: what the steps before loading would leave behind."""
 
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import count
@@ -38,8 +38,8 @@ from import_pipeline.records import (
 from import_pipeline.storage.places import staging_prefix
 from import_pipeline.storage.store import LocalStore, write_parquet
 
+TURNS = count(1)  # every run of every test has its own
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-LOADER = "pipeline"
 
 
 class Things(pandera.DataFrameModel):
@@ -86,7 +86,6 @@ class World:
     url: str
     owner_url: str
     store: LocalStore
-    tokens: Iterable[int] = field(default_factory=lambda: count(1))
 
     def install(self, *datasets: Dataset) -> None:
         """Make the datasets' tables."""
@@ -152,7 +151,7 @@ class World:
         sha256: str | None = None,
     ) -> OpenedUpload:
         """An upload that the ledger knows and a run has claimed."""
-        turn = next(iter(self.tokens))
+        turn = next(TURNS)
         listed = ListedObject("bucket", f"uploads/{workspace}/{dataset.name}/{name}", f"etag{turn}", 10, at)
         ident = identity(listed)
         upload = upload_id(workspace, name, ident)
@@ -198,7 +197,7 @@ class World:
 
     def take_over(self, made: MadeUpload) -> MadeUpload:
         """The same upload, claimed by a newer run of a new attempt."""
-        turn = next(iter(self.tokens))
+        turn = next(TURNS)
         token = Token(float(turn), f"run-{turn}")
         opened = replace(made.opened, token=token, attempt=token.run_id)
         with connect(self.url) as conn:
@@ -236,7 +235,9 @@ class World:
 
     def state(self, made: MadeUpload) -> str:
         """The upload's state in the ledger."""
-        return str(self.query("SELECT state FROM imports.uploads WHERE upload_id = %s", made.opened.upload_id)[0][0])
+        return str(
+            self.query("SELECT state FROM imports.uploads WHERE upload_id = %s", made.opened.upload_id)[0][0]
+        )
 
     def _checked(
         self, dataset: Dataset, opened: OpenedUpload, number: int, rows: list[dict[str, Any]], rejected: int
@@ -262,7 +263,9 @@ class World:
 def clean_schema(dataset: Dataset) -> pa.Schema:
     """Columns of a clean Parquet object."""
     extra = [("extra", pa.string())] if dataset.unknown_columns == "keep" else []
-    return pa.schema([("_row_number", pa.int64()), *((c.name, c.arrow_type) for c in dataset.columns), *extra])
+    return pa.schema(
+        [("_row_number", pa.int64()), *((c.name, c.arrow_type) for c in dataset.columns), *extra]
+    )
 
 
 def losing_rows(dataset: Dataset, rows: list[dict[str, Any]]) -> dict[int, int]:
@@ -298,7 +301,7 @@ def at_once(*calls: Any) -> list[Any]:
         barrier.wait()
         try:
             results[index] = calls[index]()
-        except Exception as error:  # noqa: BLE001 - handed to the test
+        except Exception as error:
             results[index] = error
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(len(calls))]
