@@ -3,16 +3,19 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from import_pipeline.catalog.dataset import SenderOptions
-from import_pipeline.errors import CountsDoNotBalance, UnclosedQuote, UnsupportedFormat
+from import_pipeline.errors import CountsDoNotBalance, OverwrittenBeforeRead, UnclosedQuote, UnsupportedFormat
 from import_pipeline.flow.batches import reading
 from import_pipeline.flow.batches.opening import inspect_file
+from import_pipeline.flow.batches.source import ObjectSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.records import LineCount
-from import_pipeline.storage.store import LocalStore
+from import_pipeline.storage.bucket import Bucket
+from import_pipeline.storage.store import LocalStore, read_parquet
 from import_pipeline_tests.flow.batches.reading_back import PEOPLE, BytesSource, inspect, read_back
 
 FAULTS = {
@@ -171,3 +174,18 @@ def test_progress_is_told_once_a_chunk_and_ends_with_everything(tmp_path: Path) 
     assert told == sorted(told)
     assert told[-1] == (len(data), 100)
     assert len(told) <= len(data) / 100 + 2
+
+
+def test_an_object_is_split_from_the_bucket_into_the_bucket(s3: Any, bucket_name: str) -> None:
+    bucket = Bucket(s3, bucket_name)
+    bucket.put_bytes("uploads/acme/people/a b.csv", b"nome;cidade\nAna;Rio\n")
+    (listed,) = bucket.list_objects()
+    source = ObjectSource(bucket, listed)
+    assert (source.name, source.size) == ("a b.csv", 20)
+    inspected = inspect_file(source, PEOPLE, SenderOptions())
+    split = split_file(source, inspected, PEOPLE, options=SenderOptions(), store=bucket, staging="staging/x/")
+    rows = read_parquet(bucket, split.batches[0].key).to_pylist()
+    assert [(row["_row_number"], row["c0"], row["c1"]) for row in rows] == [(2, "Ana", "Rio")]
+    bucket.put_bytes("uploads/acme/people/a b.csv", b"nome;cidade\nBia;Rio\n")
+    with pytest.raises(OverwrittenBeforeRead):
+        split_file(source, inspected, PEOPLE, options=SenderOptions(), store=bucket, staging="staging/x/")
