@@ -60,18 +60,21 @@ def migrate(owner_url: str, datasets: Mapping[str, Dataset], *, loader: str | No
         ConcurrentChange: imports held their locks for too long.
         DatabaseUnavailable: PostgreSQL does not answer.
     """
-    with _explained(owner_url):
-        done = _patiently(lambda: _in_step(owner_url, _create_schemas))
+    with (
+        _explained(owner_url),
+        connect(owner_url, application_name="import_pipeline migrate") as conn,
+    ):
+        done = _step(conn, _create_schemas)
         done += _patiently(lambda: _upgrade_ledger(owner_url))
         for work in (_write_transitions, protect_ledger):
-            done += _patiently(partial(_in_step, owner_url, work))
+            done += _step(conn, work)
         misfits: list[Misfit] = []
         for dataset in datasets.values():
-            done += _patiently(partial(_in_step, owner_url, partial(_bring_up, dataset=dataset)))
-            misfits += _in_step(owner_url, partial(compare_table, dataset=dataset)).misfits
+            done += _step(conn, partial(_bring_up, dataset=dataset))
+            misfits += _step(conn, partial(compare_table, dataset=dataset)).misfits
         if loader is not None:
-            grant = partial(grant_loader, loader=loader, tables=[d.table for d in datasets.values()])
-            done += _patiently(lambda: _in_step(owner_url, grant))
+            tables = [dataset.table for dataset in datasets.values()]
+            done += _step(conn, partial(grant_loader, loader=loader, tables=tables))
     if misfits:
         raise _refusal(misfits)
     return done
@@ -121,11 +124,16 @@ def _patiently(work: Callable[[], T]) -> T:
     return work()
 
 
-def _in_step(owner_url: str, work: Callable[[psycopg.Connection], T]) -> T:
-    with connect(owner_url, application_name="import_pipeline migrate") as conn:
-        conn.execute(_LOCK)
-        conn.execute(_LOCK_TIMEOUT)
-        return work(conn)
+def _step(conn: psycopg.Connection, work: Callable[[psycopg.Connection], T]) -> T:
+    """Do a piece of work in a transaction of its own, under the lock that all migrates share."""
+
+    def locked() -> T:
+        with conn.transaction():
+            conn.execute(_LOCK)
+            conn.execute(_LOCK_TIMEOUT)
+            return work(conn)
+
+    return _patiently(locked)
 
 
 @contextmanager

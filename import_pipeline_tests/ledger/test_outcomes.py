@@ -17,8 +17,8 @@ from import_pipeline.ledger.outcomes import (
 )
 from import_pipeline.ledger.queries import in_flight
 from import_pipeline.ledger.states import RERUN_STATES, STATES
-from import_pipeline.ledger.uploads import get_upload
-from import_pipeline_tests.ledger.conftest import add, token
+from import_pipeline.ledger.uploads import get_upload, transition
+from import_pipeline_tests.ledger.conftest import COUNTS, add, token
 
 REFUSAL = MissingColumns("No column\n\x1bemail.", remedy="Add\tit.")
 
@@ -105,6 +105,13 @@ def test_reconciliation_never_ends_a_queued_upload_whose_run_came_after_all(conn
     assert end_in_flight(conn, seen, "failed", code="run_failed", message="gone") == 0
     assert relaunch(conn, seen) == 0
     assert get_upload(conn, upload_id).state == "running"
+
+
+def test_reconciliation_never_ends_an_upload_that_was_published_meanwhile(conn, running):
+    seen = in_flight(conn)
+    transition(conn, running, "completed", **COUNTS)
+    assert end_in_flight(conn, seen, "failed", code="run_failed", message="gone") == 0
+    assert get_upload(conn, running).state == "completed"
 
 
 def test_reconciliation_does_not_wait_for_a_publish(own_conn, migrated_url):

@@ -161,6 +161,15 @@ def test_where_rows_are_updated_the_same_bytes_count_again_after_another_publish
     assert find_first_import(conn, again, UPDATING) == first
 
 
+def test_where_rows_are_updated_the_same_bytes_count_again_after_an_undo_of_older_ones(conn):
+    older = publish(conn, opened(conn, "b.csv", 2, sha256="cd" * 32))
+    first = publish(conn, opened(conn))
+    again = opened(conn, "c.csv", 3)
+    assert find_first_import(conn, again, UPDATING) == first
+    transition(conn, older, "undone")
+    assert find_first_import(conn, again, UPDATING) is None
+
+
 def test_progress_is_said_once_a_second_and_never_falls(conn):
     record = opened(conn)
     say = (conn, record.upload_id, record.token)
