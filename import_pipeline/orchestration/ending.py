@@ -79,7 +79,7 @@ def report(
         seconds={"stage": sum(batch.seconds for batch in staged if batch.state == "staged")},
         facts={"run": session.context.run_id},
     )
-    moved = archive_original(session.bucket, opened, opened.source, keep=session.dataset.keep_original)
+    moved = archive_original(session.bucket, opened, opened.source) if session.dataset.keep_original else None
     with session.ledger() as conn:
         lock_owned(conn, session.upload_id, session.token)
         save_row_errors(
@@ -89,15 +89,22 @@ def report(
             written.total_errors,
             session.settings.row_errors_cap,
         )
-        mark_moved(conn, session.upload_id, moved.key)
+        if moved is not None:
+            mark_moved(conn, session.upload_id, moved.key)
     events = _events(session, opened, split, published, written, in_table)
     return ReportedUpload(events=events, prefix=written.prefix)
 
 
 def finish(session: Session, opened: OpenedUpload, reported: ReportedUpload) -> None:
-    """After Dagster has been told: the ledger's last word, then staging goes."""
+    """After Dagster has been told: the ledger's last word, then staging goes.
+
+    An original that is not to be kept goes here too: until it is reported, a report may have to be
+    written again from it.
+    """
     with session.ledger() as conn:
         mark_reported(conn, session.upload_id, reported.prefix, session.token)
+    if not session.dataset.keep_original:
+        archive_original(session.bucket, opened, opened.source, keep=False)
     with session.ledger() as conn:
         drop_staging(conn, replace(opened, token=session.token))
     session.bucket.delete_prefix(upload_staging_prefix(session.dataset.name, opened.short_id))

@@ -36,7 +36,7 @@ def imported_metadata(
         "state": MetadataValue.text(published.state),
         "share of rejects": MetadataValue.float(_share(counts)),
         "rows per second": MetadataValue.float(round(counts.read / total, 1) if total else 0.0),
-        **{f"seconds {stage}": MetadataValue.float(round(value, 3)) for stage, value in seconds.items()},
+        **{f"seconds {stage}": MetadataValue.float(float(value)) for stage, value in seconds.items()},
         "batches": MetadataValue.int(len(split.batches)),
         "bytes": MetadataValue.int(opened.source.size),
         "encoding": MetadataValue.text(f"{opened.encoding} ({opened.encoding_evidence})"),

@@ -25,7 +25,13 @@ from dagster import (
 from dagster_aws.s3 import S3Resource
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.flow.arrivals.decision import KnownUpload, choose_launches, classify, run_key
+from import_pipeline.flow.arrivals.decision import (
+    KnownUpload,
+    choose_launches,
+    classify,
+    identify,
+    run_key,
+)
 from import_pipeline.ledger.arrivals import (
     known_identities,
     mark_queued,
@@ -104,11 +110,10 @@ def notice(
     workspaces = settings.allowed_workspaces()
     release_ignored(conn, list(datasets), workspaces)
     set_aside_unknown(conn, list(datasets), workspaces)
-    arrivals = classify(
-        bucket.list_objects(UPLOADS), datasets=list(datasets), workspaces=workspaces, known=()
-    )
-    known = known_identities(conn, [arrival.identity for arrival in arrivals])
-    return record_arrivals(conn, [arrival for arrival in arrivals if arrival.identity not in known])
+    found = identify(bucket.list_objects(UPLOADS))
+    known = known_identities(conn, list(found))
+    new = classify(found.values(), datasets=list(datasets), workspaces=workspaces, known=known)
+    return record_arrivals(conn, new)
 
 
 def choose(conn: psycopg.Connection, instance: DagsterInstance, settings: Settings) -> list[KnownUpload]:

@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class ChildEnded(ConfigurationError):  # noqa: N818 - errors are named by what happened
+class ChildEnded(ConfigurationError):
     """A process that should run ended by itself; fields: `name`, `exit_code`, `log`."""
 
     code = "child_ended"
