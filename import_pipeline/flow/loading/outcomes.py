@@ -4,11 +4,9 @@ Written in the publish transaction and logged, so that a crash between publish a
 nothing; the report reads it, then it goes.
 """
 
-import io
-
+import numpy as np
 import psycopg
 import pyarrow as pa
-import pyarrow.csv as pc
 from psycopg import sql
 
 from import_pipeline.flow.loading.tables import (
@@ -20,6 +18,8 @@ from import_pipeline.flow.loading.tables import (
 )
 from import_pipeline.ledger.connection import translated_errors
 
+NUMBERS_A_GROUP = 1_000_000  # rows that one array carries at most; a value of PostgreSQL ends at 1 GB
+ARRAY_HEADER_BYTES = 20  # dimensions, flags, element type, length, lower bound; `array_send`
 OUTCOMES_SCHEMA = pa.schema([("_row_number", pa.int64()), ("outcome", pa.string()), ("code", pa.string())])
 
 
@@ -51,17 +51,23 @@ def read_outcomes(conn: psycopg.Connection, table: str) -> pa.Table:
     if not table or not table_exists(conn, table):
         return OUTCOMES_SCHEMA.empty_table()
     query = sql.SQL(
-        "COPY (SELECT _row_number, outcome, code FROM {} ORDER BY _row_number) TO STDOUT (FORMAT csv)"
+        "SELECT outcome, code, array_send(array_agg(_row_number)) FROM {} GROUP BY 1, 2, _row_number / %s"
     ).format(in_staging(unqualified(table)))
-    with translated_errors(), conn.cursor() as cursor, cursor.copy(query) as copy:
-        data = b"".join(copy)
-    if not data:
-        return OUTCOMES_SCHEMA.empty_table()
-    return pc.read_csv(
-        io.BytesIO(data),
-        read_options=pc.ReadOptions(column_names=OUTCOMES_SCHEMA.names),
-        convert_options=pc.ConvertOptions(column_types=OUTCOMES_SCHEMA, strings_can_be_null=True),
-    )
+    with translated_errors(), conn.cursor(binary=True) as cursor:
+        groups = cursor.execute(query, [NUMBERS_A_GROUP]).fetchall()
+    parts = [_group(outcome, code, numbers) for outcome, code, numbers in groups]
+    return pa.concat_tables([OUTCOMES_SCHEMA.empty_table(), *parts]).sort_by("_row_number")
+
+
+def _group(outcome: str, code: str | None, numbers: bytes) -> pa.Table:
+    """Rows that share outcome and code; `numbers` is PostgreSQL's binary form of a bigint[]."""
+    values = np.frombuffer(numbers, [("length", ">i4"), ("value", ">i8")], offset=ARRAY_HEADER_BYTES)["value"]
+    count = len(values)
+    columns = [
+        values.astype(np.int64),
+        *(pa.repeat(pa.scalar(t, pa.string()), count) for t in (outcome, code)),
+    ]
+    return pa.table(columns, schema=OUTCOMES_SCHEMA)
 
 
 def count_duplicates(conn: psycopg.Connection, table: str) -> dict[str, int]:
