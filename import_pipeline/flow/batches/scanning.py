@@ -130,7 +130,8 @@ def scan(buffer: bytes, delimiter: str, *, final: bool) -> Scan:
         between = np.diff(first_cell) - 1
         bounds = np.append(record_start, np.int32(consumed))
         blank &= _per_record(tokens, tokens.is_quote, bounds) == around
-        blank &= _per_record(tokens, ~(tokens.is_quote | tokens.is_line_end), bounds) == between
+        if not delimiter.isspace():  # a quoted delimiter is text, unless it is white space
+            blank &= _per_record(tokens, ~(tokens.is_quote | tokens.is_line_end), bounds) == between
     return Scan(
         cell_start, cell_end, cell_start + bare, cell_end - bare, first_cell, record_start,
         lines_here[last], blank, doubled, stray, consumed, open_quote,

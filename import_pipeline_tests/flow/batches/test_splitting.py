@@ -88,6 +88,13 @@ def test_a_row_that_holds_only_quotes_or_delimiters_as_text_is_a_row() -> None:
     assert done.rows[1]["c0"] == '",'
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_same_row_of_white_space_is_blank_in_every_dialect(delimiter: str) -> None:
+    """A quoted tab was a row where the tab is the delimiter, and blank elsewhere."""
+    data = 'nome;cidade\n;"\t"\nAna;x\n'.replace(";", delimiter).encode()
+    assert read_back(data).numbers == [3]
+
+
 def test_excels_separator_line_is_no_row_of_the_sheet() -> None:
     done = read_back(b"sep=;\nnome;cidade\n\nAna;Rio\n", chunk_bytes=2)
     assert done.numbers == [3]
