@@ -84,7 +84,7 @@ class Lines:
     """A line when an upload's state changes, and at every quarter of the way."""
 
     def __init__(self) -> None:
-        self.said: dict[str, tuple[str, float]] = {}
+        self.said: dict[str, str] = {}
 
     def __enter__(self) -> "Lines":
         return self
@@ -96,13 +96,14 @@ class Lines:
 
     def show(self, upload_id: str, name: str, seen: UploadSummary | None) -> None:
         """Say it if it is news."""
-        state = seen.state if seen is not None else "sent"
-        quarter = percent_of(seen) // QUIET_STEP
-        if self.said.get(upload_id) == (state, quarter):
-            return
-        self.said[upload_id] = (state, quarter)
-        percent = f" {percent_of(seen):.0f} %" if state == "running" else ""
-        say(f"{escape(name)}: {escape(words_of(seen))}{percent}")
+        words = words_of(seen)
+        if seen is not None and seen.state == "running":
+            words = f"running, {percent_of(seen) // QUIET_STEP * QUIET_STEP:.0f} %"
+        # The place in the queue changes all the time: the first one said is enough.
+        news = words.split(" (place")[0]
+        if self.said.get(upload_id) != news:
+            self.said[upload_id] = news
+            say(f"{escape(name)}: {escape(words)}")
 
 
 def percent_of(seen: UploadSummary | None) -> float:

@@ -44,7 +44,7 @@ def dev(
             stop_on_signals(),
             start_pipeline(settings, ui_port=ui_port, say=lambda text: say(escape(text))) as pipeline,
         ):
-            _say_where(pipeline.settings, pipeline.url)
+            _say_where(pipeline.settings, pipeline.url, other_home=home)
             wanted = not no_samples and pipeline.settings.is_local_aws and pipeline.settings.is_local
             pipeline.watch(_sample_dropper(pipeline.settings) if wanted else lambda: False)
     except StopAsked as asked:
@@ -52,10 +52,12 @@ def dev(
         raise typer.Exit(asked.exit_code) from asked
 
 
-def _say_where(settings: Settings, url: str) -> None:
+def _say_where(settings: Settings, url: str, *, other_home: Path | None) -> None:
     bucket, key = settings.bucket, settings.aws_access_key_id
     secret = settings.aws_secret_access_key
     say(f"\n[bold green]The pipeline is up.[/]  Dagster: [bold]{url}[/]\n")
+    if other_home is not None:
+        say(f"For other commands:  export IMPORT_PIPELINE_HOME={settings.home.absolute()}")
     say(f"Drop files into  s3://{bucket}/uploads/<workspace>/<dataset>/")
     say(f"  import-pipeline upload FILE --dataset leads --workspace {DEFAULT_WORKSPACE}")
     if settings.is_local_aws and secret is not None:
