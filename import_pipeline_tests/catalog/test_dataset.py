@@ -40,7 +40,7 @@ def test_a_dataset_knows_the_file_and_line_of_its_declaration():
     ],
 )
 def test_a_declaration_that_cannot_work_is_refused_with_file_and_line(declared, told):
-    with pytest.raises(ConfigurationError, match="test_dataset.py:\\d+") as error:
+    with pytest.raises(ConfigurationError, match=r"test_dataset\.py:\d+") as error:
         Dataset(**({"name": "orders", "model": Order} | declared))
     assert told in error.value.message
 

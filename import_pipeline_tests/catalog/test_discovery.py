@@ -1,10 +1,13 @@
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
+import import_pipeline
 from import_pipeline.catalog.discovery import dagster_names, get_dataset, load_datasets
 from import_pipeline.errors import ConfigurationError
+from import_pipeline_tests.flow.checks.tables import check, told
 
 DATASET = """
 import pandera.pandas as pandera
@@ -114,6 +117,20 @@ def test_a_file_that_is_no_dataset_is_named(tmp_path, text, told):
 def test_an_entry_that_leads_nowhere_is_named(entry):
     with pytest.raises(ConfigurationError, match=re.escape(entry)):
         load_datasets(entry)
+
+
+def test_the_example_of_the_page_on_datasets_is_a_dataset(tmp_path):
+    page = Path(import_pipeline.__file__).parents[1] / "docs" / "add-a-dataset.md"
+    path = tmp_path / "customers.py"
+    path.write_text(
+        page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0], encoding="utf-8"
+    )
+    customers = load_datasets(str(path))["customers"]
+    assert customers.key == ("number",)
+    rows = [("1", "2026-01-01", "2025-01-01"), ("2", "2026-01-01", ""), ("3", "2025-01-01", "2026-01-01")]
+    checked = check(customers, [(n, "Ana", *days) for n, *days in rows],
+                    header=("number", "name", "since", "until"))  # fmt: skip
+    assert told(checked) == [[2, "", "check_failed"]]
 
 
 def test_an_unknown_dataset_is_refused_with_those_there_are():

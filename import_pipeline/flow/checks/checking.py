@@ -221,9 +221,17 @@ def _add(rows: _Rows, finding: Finding, position: int | None) -> None:
         header, values = finding.column, pa.nulls(len(taken), pa.string())
     else:
         header, values = rows.file.header[position], whole(rows.table[f"c{position}"]).take(taken)
-    numbers = rows.row_numbers.take(taken)
     rows.problems.append(
-        Problem(finding.column, header, finding.code, finding.detail, finding.severity, numbers, values)
+        Problem(
+            column=finding.column,
+            header=header,
+            position=len(rows.file.header) if position is None else position,
+            code=finding.code,
+            detail=finding.detail,
+            severity=finding.severity,
+            row_numbers=rows.row_numbers.take(taken),
+            values=values,
+        )
     )
     if finding.severity == "error":
         rows.bad[finding.positions] = True
@@ -251,8 +259,8 @@ def _broken_rows(table: pa.Table, broken: np.ndarray) -> list[Problem]:
     problems = []
     for code in pc.unique(rows["_problem"]).to_pylist():
         some = rows.filter(pc.equal(rows["_problem"], code))
-        values = whole(some["_overflow"])
-        problems.append(Problem("", "", code, "", "error", whole(some["_row_number"]), values))
+        numbers, values = whole(some["_row_number"]), whole(some["_overflow"])
+        problems.append(Problem("", "", -1, code, "", "error", numbers, values))
     return problems
 
 

@@ -40,12 +40,14 @@ class Problem:
     Attributes:
         column: declared column, or the header of an undeclared one; empty: the whole row.
         header: as the sender wrote it.
+        position: of the column in the header, from 0; what orders the errors of a row.
         row_numbers: int64, one an error.
         values: the cells as the sender wrote them, null where there is none.
     """
 
     column: str
     header: str
+    position: int
     code: str
     detail: str
     severity: Severity
@@ -54,8 +56,9 @@ class Problem:
 
 
 def errors_table(problems: Sequence[Problem]) -> pa.Table:
-    """All problems as error rows, by row number, then in the order given."""
-    tables = [_rows(p) for p in problems if len(p.row_numbers)]
+    """All problems as error rows, by row number, then by the sender's columns."""
+    ordered = sorted(problems, key=lambda p: p.position)
+    tables = [_rows(p) for p in ordered if len(p.row_numbers)]
     if not tables:
         return ERRORS_SCHEMA.empty_table()
     order = np.repeat(np.arange(len(tables)), [t.num_rows for t in tables])

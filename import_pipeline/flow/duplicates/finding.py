@@ -18,6 +18,9 @@ from import_pipeline.storage.store import Store
 FILE_NAME = "duplicates.parquet"
 # Rows of one group of the result's Parquet: what a reader of it holds in memory at once.
 _ROWS_PER_GROUP = 50_000
+# What one pass of the search takes; with its hash tables, what goes beyond the limit spills.
+_BYTES_PER_PASS = 256 * 1024 * 1024
+_BYTES_PER_ROW = 32
 
 
 def find_duplicates(
@@ -78,24 +81,36 @@ def _gather(
 def _search(connection: duckdb.DuckDBPyConnection, dataset: Dataset, found: Path) -> int:
     """Write the losers to `found`; their number.
 
-    First the keys that occur again (few), then their rows; the first row has the lowest number.
+    Keys of one hash go through together, as many at once as fit in memory with ease: DuckDB would
+    spill instead, which takes far longer. First the keys that occur again (few), then their rows.
     """
     columns = ", ".join(map(_quoted, dataset.key))
     pick = "min" if dataset.winner == "first" else "max"
-    connection.execute(f"""
-        CREATE TABLE losers AS
-        WITH repeated AS (
-            SELECT {columns}, {pick}(_row_number) AS winner
-            FROM keys GROUP BY {columns} HAVING count(*) > 1
-        )
-        SELECT keys._row_number, repeated.winner AS _winner_row_number
-        FROM keys JOIN repeated USING ({columns})
-        WHERE keys._row_number <> repeated.winner
-    """)  # noqa: S608 - identifiers are quoted, and checked when the dataset is declared
+    connection.execute("CREATE TABLE losers (_row_number BIGINT, _winner_row_number BIGINT)")
+    passes = _passes(connection, columns)
+    for number in range(passes):
+        share = f"FROM keys WHERE hash({columns}) % {passes} = {number}"
+        query = f"""
+            INSERT INTO losers
+            WITH repeated AS (
+                SELECT {columns}, {pick}(_row_number) AS winner
+                {share} GROUP BY {columns} HAVING count(*) > 1
+            )
+            SELECT part._row_number, repeated.winner
+            FROM (SELECT * {share}) AS part JOIN repeated USING ({columns})
+            WHERE part._row_number <> repeated.winner
+        """  # noqa: S608 - identifiers are quoted, and checked when the dataset is declared
+        connection.execute(query)
     connection.table("losers").order("_row_number").write_parquet(
         str(found), compression="zstd", row_group_size=_ROWS_PER_GROUP
     )
     return int(connection.execute("SELECT count(*) FROM losers").fetchall()[0][0])
+
+
+def _passes(connection: duckdb.DuckDBPyConnection, columns: str) -> int:
+    """In how many passes the keys go through, by their size as text, which is near that in memory."""
+    query = f"SELECT coalesce(sum(strlen(concat({columns})) + {_BYTES_PER_ROW}), 0) FROM keys"  # noqa: S608
+    return 1 + int(connection.execute(query).fetchall()[0][0]) // _BYTES_PER_PASS
 
 
 def _quoted(identifier: str) -> str:
