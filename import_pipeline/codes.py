@@ -273,6 +273,8 @@ _SYSTEM = (
         "Run `import-pipeline migrate`.",
     ),
     _system("partition_missing", "The upload's partition is no longer in Dagster.", "Upload the file again."),
+    _system("run_failed", "Dagster's run ended without a word of its own.", "Launch it again."),
+    _system("cancelled", "Someone cancelled the import.", "Launch it again if it is wanted after all."),
     _system("superseded", "A newer run of the same upload took over.", "Nothing: look at the newer run."),
     _system("configuration_error", "A setting or a dataset is declared wrongly.", "Correct what it names."),
     _system(
