@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from dagster import (
     DagsterRunStatus,
-    ExecuteJobResult,
     JobDefinition,
+    JobExecutionResult,
     ReexecutionOptions,
     build_schedule_context,
     execute_job,
@@ -41,7 +41,7 @@ def import_leads() -> JobDefinition:
     return build_defs(datasets=load_datasets("")).resolve_job_def("import_leads")
 
 
-def run_three_batches(world: World, again: ReexecutionOptions | None = None) -> ExecuteJobResult:
+def run_three_batches(world: World, again: ReexecutionOptions | None = None) -> JobExecutionResult:
     """Import the upload in batches of ten rows; `again` re-executes an earlier run."""
     with execute_job(
         reconstructable(import_leads),
