@@ -5,7 +5,6 @@ What an upload's outcome means for the exit code is `exit_codes.py`'s.
 
 import sys
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
@@ -168,9 +167,7 @@ class Follower:
         return [seen for seen in self.seen.values() if seen is not None]
 
 
-def follow(
-    follower: Follower, *, warn_after_seconds: float, sleep: Callable[[float], None] = time.sleep
-) -> None:
+def follow(follower: Follower, *, warn_after_seconds: float) -> None:
     """Wait until every upload is finished.
 
     Args:
@@ -182,4 +179,4 @@ def follow(
             warn_at = None
             if any(seen is None for seen in follower.seen.values()):
                 warn("Nobody has noticed the file yet: `import-pipeline doctor` says what is missing.")
-        sleep(LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)

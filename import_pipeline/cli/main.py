@@ -20,8 +20,8 @@ from import_pipeline.cli import (
     steering,
 )
 from import_pipeline.cli.console import say, show_error
-from import_pipeline.cli.exit_codes import INTERRUPTED, TROUBLE
-from import_pipeline.errors import ImportPipelineError
+from import_pipeline.cli.exit_codes import INTERRUPTED, REFUSED, TROUBLE
+from import_pipeline.errors import ImportPipelineError, PermanentImportError
 
 
 class PeopleFirst(TyperGroup):
@@ -33,7 +33,7 @@ class PeopleFirst(TyperGroup):
             return super().invoke(ctx)
         except ImportPipelineError as error:
             show_error(error)
-            raise typer.Exit(TROUBLE) from error
+            raise typer.Exit(REFUSED if isinstance(error, PermanentImportError) else TROUBLE) from error
         except KeyboardInterrupt as error:
             say("Stopped.")
             raise typer.Exit(INTERRUPTED) from error
