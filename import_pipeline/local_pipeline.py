@@ -1,7 +1,7 @@
 """The whole pipeline on this machine: services, tables, Dagster's daemon and, if wanted, its UI.
 
 `dev` and `demo` start it and watch it; nothing of it outlives this process. What runs where in
-production stands in docs/operations.md.
+production stands in docs/operating.md.
 """
 
 import os
