@@ -3,7 +3,8 @@
 Dagster, SQLAlchemy and pandera import parts of themselves lazily: those are named here too.
 """
 
-import adbc_driver_postgresql.dbapi
+from contextlib import suppress
+
 import botocore.handlers
 import dagster._core.definitions.reconstruct
 import dagster._core.executor.child_process_executor
@@ -19,10 +20,15 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 import sqlalchemy.dialects.postgresql
+from botocore.exceptions import BotoCoreError
 
 import import_pipeline.definitions
+from import_pipeline.orchestration.resources import SharedS3Resource
+
+with suppress(BotoCoreError):  # whatever is wrong, the step that needs the client says it
+    SharedS3Resource().get_client()
 
 __all__ = [
-    "adbc_driver_postgresql", "botocore", "dagster", "dagster_aws", "dagster_postgres", "duckdb",
+    "botocore", "dagster", "dagster_aws", "dagster_postgres", "duckdb",
     "import_pipeline", "pandera", "psycopg", "psycopg2", "pyarrow", "sqlalchemy",
 ]  # fmt: skip

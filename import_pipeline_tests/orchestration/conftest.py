@@ -20,7 +20,6 @@ from dagster import (
     SkipReason,
     build_sensor_context,
 )
-from dagster._core.test_utils import instance_for_test
 from psycopg.rows import dict_row
 
 from import_pipeline.catalog.dataset import Dataset
@@ -137,8 +136,8 @@ class World:
 
 @pytest.fixture
 def instance() -> Iterator[DagsterInstance]:
-    """A Dagster instance of this test's own, on SQLite in a temporary folder."""
-    with instance_for_test() as made:
+    """A Dagster instance of this test's own, its storage in memory."""
+    with DagsterInstance.ephemeral() as made:
         yield made
 
 

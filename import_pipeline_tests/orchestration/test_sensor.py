@@ -180,7 +180,7 @@ def test_a_run_cancelled_while_queued_cancels_its_upload(world: World) -> None:
     run = world.instance.create_run_for_job(
         world.defs.resolve_job_def("import_leads"),
         tags={"dagster/partition": upload["upload_id"], "dagster/run_key": str(requests[0].run_key)},
-        status=DagsterRunStatus.QUEUED,
+        status=DagsterRunStatus.NOT_STARTED,
     )
     world.tick(run=False)
     assert world.upload(KEY)["state"] == "queued"
