@@ -86,9 +86,11 @@ class Page:
         self._do(label, 0, "scrollIntoView()")
 
     def _do(self, label: str, place: int, action: str) -> None:
+        # The innermost elements: a wrapper has the same text and hears no click.
         script = (
-            "(() => { const found = [...document.querySelectorAll('span, a, button, [role=tab]')]"
+            "(() => { const all = [...document.querySelectorAll('span, a, button, div')]"
             f".filter(e => (e.innerText || '').trim() === {json.dumps(label)});"
+            " const found = all.filter(e => !all.some(o => o !== e && e.contains(o)));"
             f" const one = found.at({place}); if (one) one.{action}; return !!one; }})()"
         )
         if not self.run(script):

@@ -32,6 +32,8 @@ from import_pipeline.settings import Settings  # noqa: E402
 
 WIDTH, HEIGHT = 1280, 800
 LARGE_ROWS = 300_000
+# More files, so that the plots have something to show.
+MORE_ROWS = (12_000, 30_000, 21_000)
 PATIENCE_SECONDS = 900
 GROUP = "/locations/__repository__@import_pipeline.definitions/asset-groups/leads/lineage"
 ASSET = "/assets/imported/leads"
@@ -96,6 +98,10 @@ def main() -> int:
 
 def _take_all(stage: Stage, target: Path) -> None:
     _import_samples(stage, SAMPLES)
+    for number, rows in enumerate(MORE_ROWS, start=1):
+        path = generate(stage.files, rows, seed=number).path
+        stage.drop(path, f"plots-{number}", "leads", Statement())
+        stage.wait(path.name, lambda seen: seen.reported_at is not None)
     url = stage.pipeline.url
     large = generate(stage.files, LARGE_ROWS).path
     with open_page(WIDTH, HEIGHT) as page:
