@@ -77,10 +77,16 @@ class Settings(BaseSettings):
         "", description="Workspaces that may import, separated by commas. Empty: every valid name."
     )
     processes: Literal["many", "one"] = Field(
-        "many", description="`many`: large files fan out over processes; `one`: every run in one process."
+        "many", description="What a run launched by hand without config gets: `many` processes or `one`."
     )
     small_file_mb: float = Field(
-        20, gt=0, description="Files below this many megabytes run in one process, in the `small` lane."
+        20, gt=0, description="Files below this many megabytes run in the `small` lane, others in `large`."
+    )
+    fan_out_mb: float = Field(
+        500,
+        ge=0,
+        description="Files from this many megabytes on are launched with a process a batch; below, one "
+        "process is faster (see docs/performance.md).",
     )
     sensor_interval_seconds: int = Field(10, ge=1, description="Seconds between two looks at the bucket.")
     max_runs_per_tick: int = Field(25, ge=1, description="Most runs that one sensor tick launches.")
@@ -92,7 +98,7 @@ class Settings(BaseSettings):
     )
     undo_days: int = Field(30, ge=0, description="Days for which an import can be undone after its publish.")
     database_connections: int = Field(
-        8, ge=2, description="Most connections that staging and publishing hold together."
+        16, ge=4, description="Most connections that staging and publishing hold together."
     )
     duckdb_memory_limit: str = Field(
         "512MB", description="Memory of one DuckDB connection, DuckDB's notation."

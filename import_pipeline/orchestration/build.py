@@ -8,7 +8,7 @@ from dagster import Definitions
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.catalog.discovery import load_datasets
 from import_pipeline.orchestration.assets import build_assets
-from import_pipeline.orchestration.executor import import_executor
+from import_pipeline.orchestration.executor import build_executor
 from import_pipeline.orchestration.jobs import build_job
 from import_pipeline.orchestration.resources import build_resources
 from import_pipeline.orchestration.schedules import build_retry_schedule
@@ -38,5 +38,5 @@ def build_defs(
         schedules=[build_retry_schedule(datasets[name], job) for name, job in jobs.items()],
         sensors=[build_sensor(datasets, list(jobs.values()), settings.sensor_interval_seconds)],
         resources={**build_resources(), **(resource_overrides or {})},
-        executor=import_executor,
+        executor=build_executor(settings.processes),
     )

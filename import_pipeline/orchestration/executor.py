@@ -2,34 +2,43 @@
 
 import os
 
-from dagster import Field, configured, multi_or_in_process_executor
+from dagster import ExecutorDefinition, Field, configured, multi_or_in_process_executor
 from dagster._config import Enum, EnumValue
 
 PRELOAD = ["import_pipeline.orchestration.preload"]
 
 
-@configured(
-    multi_or_in_process_executor,
-    config_schema={
-        "processes": Field(
-            Enum("Processes", [EnumValue("many"), EnumValue("one")]),
-            default_value="many",
-            description="`many`: batches of a file run side by side; `one`: the whole run in one process.",
-        )
-    },
-)
-def import_executor(config: dict[str, str]) -> dict[str, object]:
+def build_executor(processes: str) -> ExecutorDefinition:
+    """The executor of all jobs; a run's config may choose otherwise.
+
+    Args:
+        processes: what a run without config gets: `many` or `one`.
+    """
+
+    @configured(
+        multi_or_in_process_executor,
+        config_schema={
+            "processes": Field(
+                Enum("Processes", [EnumValue("many"), EnumValue("one")]),
+                default_value=processes,
+                description="`many`: a file's batches run side by side; `one`: the whole run in one process.",
+            )
+        },
+    )
+    def import_executor(config: dict[str, str]) -> dict[str, object]:
+        return {"in_process": {}} if config["processes"] == "one" else {"multiprocess": _many()}
+
+    return import_executor
+
+
+def _many() -> dict[str, object]:
     """Fork from a server that has imported everything: a step then starts in about 0.15 s, not 1."""
-    if config["processes"] == "one":
-        return {"in_process": {}}
     return {
-        "multiprocess": {
-            "max_concurrent": max(2, os.cpu_count() or 2),
-            "start_method": {"forkserver": {"preload_modules": PRELOAD}},
-        }
+        "max_concurrent": max(2, os.cpu_count() or 2),
+        "start_method": {"forkserver": {"preload_modules": PRELOAD}},
     }
 
 
 def one_process() -> dict[str, object]:
-    """Run config for a file too small to be worth a process a batch."""
+    """Run config for a file that is imported sooner by one process than by a process a batch."""
     return {"execution": {"config": {"processes": "one"}}}

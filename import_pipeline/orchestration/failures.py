@@ -7,7 +7,6 @@ and jitter; a run that was superseded stops and writes nothing.
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 from dagster import Failure, OpExecutionContext, RetryRequested
 
@@ -34,19 +33,34 @@ def step_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
         RetryRequested: trouble around us, and a retry is left.
         Failure: anything else that was raised on purpose; Dagster does not retry it.
     """
-    session: Session | None = None
     try:
-        session = open_session(context, dataset)
-        yield session
+        with open_session(context, dataset) as session, _told_to_the_ledger(session):
+            yield session
     except TransientImportError as error:
-        _retry_or_fail(context, session, error)
-    except PermanentImportError as error:
-        _refuse(session, error)
-    except Superseded as error:
-        raise failure(error) from error
+        number = context.retry_number
+        if number >= MAX_RETRIES:
+            raise failure(error) from error
+        context.log.warning(f"{error} Trying again ({number + 1} of {MAX_RETRIES}).")
+        wait = wait_seconds(number, random.random())  # noqa: S311 - jitter, no secret
+        raise RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
     except ImportPipelineError as error:
-        _note(context, session, error)
         raise failure(error) from error
+
+
+@contextmanager
+def _told_to_the_ledger(session: Session) -> Iterator[None]:
+    """Refuse what is the file's fault; keep the reason of any other error that ends the step."""
+    try:
+        yield
+    except PermanentImportError as error:
+        refuse(session, error)
+        raise
+    except Superseded:
+        raise
+    except ImportPipelineError as error:
+        if not isinstance(error, TransientImportError) or session.context.retry_number >= MAX_RETRIES:
+            _note(session, error)
+        raise
 
 
 def wait_seconds(retry_number: int, jitter: float) -> float:
@@ -63,35 +77,10 @@ def failure(error: ImportPipelineError) -> Failure:
     )
 
 
-def _retry_or_fail(
-    context: OpExecutionContext, session: Session | None, error: TransientImportError
-) -> NoReturn:
-    number = context.retry_number
-    if number < MAX_RETRIES:
-        context.log.warning(f"{error} Trying again ({number + 1} of {MAX_RETRIES}).")
-        wait = wait_seconds(number, random.random())  # noqa: S311 - jitter, no secret
-        raise RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
-    _note(context, session, error)
-    raise failure(error) from error
-
-
-def _refuse(session: Session | None, error: PermanentImportError) -> NoReturn:
-    if session is not None:
-        try:
-            refuse(session, error)
-        except Superseded as superseded:
-            raise failure(superseded) from superseded
-        except TransientImportError as trouble:
-            _retry_or_fail(session.context, session, trouble)
-    raise failure(error) from error
-
-
-def _note(context: OpExecutionContext, session: Session | None, error: ImportPipelineError) -> None:
+def _note(session: Session, error: ImportPipelineError) -> None:
     """Keep the reason in the ledger; the sensor's reconciliation ends the upload when its run ends."""
-    if session is None:
-        return
     try:
         with session.ledger() as conn:
             note_error(conn, session.upload_id, session.token, error)
     except ImportPipelineError as second:
-        context.log.warning(f"The ledger could not be told: {second}")
+        session.context.log.warning(f"The ledger could not be told: {second}")

@@ -8,11 +8,17 @@ from dagster import DagsterInstance
 
 from import_pipeline.orchestration.tags import PUBLISHING_POOL, STAGING_POOL
 
+CONNECTIONS_OF_AN_OP = 2
+
 
 def pool_limits(connections: int) -> dict[str, int]:
-    """How `connections` are shared: a quarter publishes, the rest stages; at least one each."""
-    publishing = max(1, connections // 4)
-    return {STAGING_POOL: max(1, connections - publishing), PUBLISHING_POOL: publishing}
+    """How many ops of a kind may run at once, so that together they hold `connections` at most.
+
+    An op holds two: the step's own and the one that loads. A quarter publishes, the rest stages.
+    """
+    ops = connections // CONNECTIONS_OF_AN_OP
+    publishing = max(1, ops // 4)
+    return {STAGING_POOL: max(1, ops - publishing), PUBLISHING_POOL: publishing}
 
 
 def ensure_pool_limits(instance: DagsterInstance, connections: int) -> None:

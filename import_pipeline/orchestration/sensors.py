@@ -173,7 +173,7 @@ def _run_request(launch: _Launch, settings: Settings) -> RunRequest:
         run_key=run_key(upload.upload_id, upload.launch_number),
         job_name=job_name(launch.dataset),
         partition_key=upload.upload_id,
-        run_config=one_process() if lane == "small" else {},
+        run_config=one_process() if upload.size < settings.fan_out_mb * 1_000_000 else {},
         tags=run_tags(
             workspace=upload.workspace,
             dataset=upload.dataset,

@@ -1,7 +1,7 @@
 """What one op execution works with: the upload's name, its token, settings, bucket and ledger."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -38,6 +38,7 @@ class Session:
         attempt: the chain of runs that this one belongs to.
         step: the op's name without its dataset, for connection names and messages.
         claim: what the ledger says this run is to do with the upload.
+        connection: the step's own; each `ledger()` is a transaction on it.
         rows: set once the rows are known: a refusal then comes with its list of rows.
     """
 
@@ -51,19 +52,18 @@ class Session:
     attempt: str
     step: str
     claim: Claim
+    connection: psycopg.Connection
     rows: CheckedRows | None = None
 
     @contextmanager
     def ledger(self) -> Iterator[psycopg.Connection]:
         """A ledger transaction: commits at the end, rolls back on an error."""
-        with (
-            translated_errors(),
-            connect(self.database_url, application_name=f"import_pipeline {self.step}") as conn,
-        ):
-            yield conn
+        with translated_errors(), self.connection.transaction():
+            yield self.connection
 
 
-def open_session(context: OpExecutionContext, dataset: Dataset) -> Session:
+@contextmanager
+def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Session]:
     """The session of the op that runs; its first act is to claim the upload for this run.
 
     Raises:
@@ -79,20 +79,22 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Session:
     upload_id = _partition(context, dataset)
     database_url = context.resources.database.url()
     step = context.op_handle.name
-    with translated_errors(), connect(database_url, application_name=f"import_pipeline {step}") as conn:
-        claimed = claim(conn, upload_id, token, attempt)
-    return Session(
-        context=context,
-        dataset=dataset,
-        settings=settings,
-        bucket=Bucket(context.resources.s3, settings.require_bucket()),
-        database_url=database_url,
-        upload_id=upload_id,
-        token=token,
-        attempt=attempt,
-        step=step,
-        claim=claimed,
-    )
+    with closing(connect(database_url, application_name=f"import_pipeline {step}")) as connection:
+        with translated_errors(), connection.transaction():
+            claimed = claim(connection, upload_id, token, attempt)
+        yield Session(
+            context=context,
+            dataset=dataset,
+            settings=settings,
+            bucket=Bucket(context.resources.s3, settings.require_bucket()),
+            database_url=database_url,
+            upload_id=upload_id,
+            token=token,
+            attempt=attempt,
+            step=step,
+            claim=claimed,
+            connection=connection,
+        )
 
 
 def _partition(context: OpExecutionContext, dataset: Dataset) -> str:

@@ -97,7 +97,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     for folder in [home, *home.parents]:
         if folder.stat().st_uid == os.getuid() and folder != Path("/tmp"):
             folder.chmod(0o755)
-    settings = Settings(home=home, sensor_interval_seconds=2)
+    settings = Settings(home=home, sensor_interval_seconds=2, fan_out_mb=20)
     port = choose_port(0, "test")
     with (
         start_pipeline(settings, ui_port=port, say=lambda _: None) as pipeline,
@@ -216,7 +216,7 @@ def test_twenty_runs_at_once_hold_no_more_connections_than_allowed(daemon: Daemo
         nonlocal most
         held = daemon.sql(
             "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name IN "
-            "('import_pipeline stage_batch', 'import_pipeline publish_upload')"
+            "('import_pipeline', 'import_pipeline stage_batch', 'import_pipeline publish_upload')"
         )
         most = max(most, int(held[0]["n"]))
         return all(daemon.upload(key)["reported_at"] is not None for key in keys)
