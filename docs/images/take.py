@@ -87,7 +87,8 @@ def main() -> int:
         with stop_on_signals(), tempfile.TemporaryDirectory(prefix="import-pipeline-images-") as folder:
             home = Path(folder)
             home.chmod(0o755)  # as root, PostgreSQL runs as another user
-            settings = Settings(home=home / "home", sensor_interval_seconds=2)
+            # The large file is to show the fan-out that only larger ones have by default.
+            settings = Settings(home=home / "home", sensor_interval_seconds=2, fan_out_mb=20)
             port = choose_ui_port(0, settings)
             with start_pipeline(settings, ui_port=port, say=print) as pipeline:
                 _take_all(Stage(pipeline, home, {}), HERE)
