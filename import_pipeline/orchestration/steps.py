@@ -6,7 +6,7 @@ Reporting and refusing, the two ways an upload ends, stand in `ending.py`.
 
 from dataclasses import replace
 
-from import_pipeline.errors import ChecksumMismatch
+from import_pipeline.errors import ChecksumMismatch, TableDoesNotFit
 from import_pipeline.flow.arrivals.options import merged_options, read_statement
 from import_pipeline.flow.arrivals.originals import require_original
 from import_pipeline.flow.batches.opening import inspect_file
@@ -18,6 +18,8 @@ from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
 from import_pipeline.ledger import uploads as ledger
 from import_pipeline.ledger.claims import guard
+from import_pipeline.ledger.dataset_tables import dataset_table_problems
+from import_pipeline.ledger.migrate import require_current
 from import_pipeline.ledger.rows import UploadRow
 from import_pipeline.orchestration.progress import (
     CHECKED_SHARE,
@@ -53,6 +55,7 @@ def open_file(session: Session, *, dry_run: bool, rows_per_batch: int | None) ->
         )
         return None
     _tag_run(session, row)
+    _require_table(session)
     if action == "report":
         session.context.log.info("This upload is published; only its report is missing and is written now.")
     opened = _inspect(session, row, dry_run=dry_run, rows_per_batch=rows_per_batch)
@@ -214,6 +217,26 @@ def _inspect(session: Session, row: UploadRow, *, dry_run: bool, rows_per_batch:
         options=options,
         staging=staging_prefix(session.dataset.name, row.short_id, session.attempt),
     )
+
+
+def _require_table(session: Session) -> None:
+    """Look at ledger and table before the work, not after it.
+
+    Raises:
+        SchemaOutOfDate: the ledger is not that of this version of the code.
+        TableDoesNotFit: the dataset's table is missing or not as declared.
+    """
+    dataset = session.dataset
+    with session.ledger() as conn:
+        require_current(conn, {})
+        problems = dataset_table_problems(conn, dataset)
+    if problems:
+        raise TableDoesNotFit(
+            f"The table of dataset {dataset.name} does not fit: {'; '.join(problems)}.",
+            remedy="Type `import-pipeline migrate`, then launch the upload again.",
+            table=dataset.table,
+            problems=problems,
+        )
 
 
 def _tag_run(session: Session, row: UploadRow) -> None:

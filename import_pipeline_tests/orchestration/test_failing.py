@@ -1,5 +1,6 @@
 """Steps that fail for reasons of ours: what is kept, what is repeated, and that nothing is lost."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -133,6 +134,68 @@ def test_trouble_that_passes_is_retried_and_nobody_notices(
     assert world.launch(upload_id)
     assert len(tries) == 3
     assert world.upload(KEY)["state"] == "completed"
+
+
+def test_postgresql_down_at_start_is_named_and_loses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = noticed(world)
+    url = world.settings.require_database_url()
+    monkeypatch.setenv("IMPORT_PIPELINE_DATABASE_URL", "postgresql://nobody:x@127.0.0.1:1/imports")
+
+    with pytest.raises(DatabaseUnavailable, match="PostgreSQL is not available"):
+        world.evaluate()
+    assert not world.launch(upload_id)
+    monkeypatch.setenv("IMPORT_PIPELINE_DATABASE_URL", url)
+
+    failures_seen = [str(event) for event in world.events(upload_id)]
+    assert any("PostgreSQL is not available" in event for event in failures_seen)
+    assert world.keys("uploads/") == [KEY]
+    assert world.launch(upload_id)
+    assert world.upload(KEY)["inserted"] == 30
+
+
+def test_s3_down_in_the_middle_is_named_and_loses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = noticed(world)
+    endpoint = str(world.settings.aws_endpoint_url)
+
+    def then_down(*args: Any, **kwargs: Any) -> Any:
+        split = split_file(*args, **kwargs)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        return split
+
+    monkeypatch.setattr(steps, "split_file", then_down)
+    monkeypatch.setattr(failures, "MAX_RETRIES", 0)
+    assert not world.launch(upload_id)
+    monkeypatch.setattr(steps, "split_file", split_file)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    world.tick(run=False)
+
+    row = world.upload(KEY)
+    assert (row["state"], row["error_code"]) == ("failed", "storage_unavailable")
+    assert world.sql("SELECT count(*) AS n FROM leads") == [{"n": 0}]
+    assert world.launch(upload_id)
+    assert world.upload(KEY)["inserted"] == 30
+
+
+def test_a_table_that_does_not_fit_fails_its_uploads_before_the_work_and_says_what_to_type(
+    world: World, as_owner: Callable[[str], str]
+) -> None:
+    with connect(as_owner(world.settings.require_database_url())) as conn:
+        conn.execute("ALTER TABLE public.leads DROP COLUMN notes")
+    world.put("uploads/acme/vehicles/v.csv", "Modelo;Placa;Ano;Valor FIPE\nGol;ABC1D23;2020;50.000,00\n")
+    world.put(KEY, ROWS)
+    world.tick()
+    world.tick(run=False)
+
+    row = world.upload(KEY)
+    assert (row["state"], row["error_code"]) == ("failed", "table_does_not_fit")
+    assert "notes" in row["error_message"]
+    assert "import-pipeline migrate" in row["error_remedy"]
+    assert row["batches"] is None
+    assert world.upload("uploads/acme/vehicles/v.csv")["state"] == "completed"
 
 
 def test_a_resume_after_staging_finds_the_rows_even_if_postgresql_emptied_them(
