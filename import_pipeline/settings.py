@@ -96,12 +96,11 @@ class Settings(BaseSettings):
     row_errors_cap: int = Field(
         1000, ge=0, description="Most row errors kept in the ledger for one upload; errors.csv has all."
     )
-    undo_days: int = Field(30, ge=0, description="Days for which an import can be undone after its publish.")
     database_connections: int = Field(
         16, ge=4, description="Most connections that staging and publishing hold together."
     )
     duckdb_memory_limit: str = Field(
-        "512MB", description="Memory of one DuckDB connection, DuckDB's notation."
+        "256MB", description="Memory of one DuckDB connection, DuckDB's notation."
     )
     postgres_port: int = Field(0, ge=0, le=65535, description="Port of the local PostgreSQL; 0: a free one.")
     aws_port: int = Field(0, ge=0, le=65535, description="Port of the local AWS emulator; 0: a free one.")

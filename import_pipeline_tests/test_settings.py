@@ -72,10 +72,10 @@ def test_every_variable_in_the_code_is_a_setting():
 
 def test_the_environment_wins_over_the_env_file(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text(
-        "IMPORT_PIPELINE_UNDO_DAYS=7\nIMPORT_PIPELINE_UI_PORT=4000\n", encoding="utf-8"
+        "IMPORT_PIPELINE_ROW_ERRORS_CAP=7\nIMPORT_PIPELINE_UI_PORT=4000\n", encoding="utf-8"
     )
-    monkeypatch.setenv("IMPORT_PIPELINE_UNDO_DAYS", "8")
-    assert (load_settings().undo_days, load_settings().ui_port) == (8, 4000)
+    monkeypatch.setenv("IMPORT_PIPELINE_ROW_ERRORS_CAP", "8")
+    assert (load_settings().row_errors_cap, load_settings().ui_port) == (8, 4000)
 
 
 def test_a_wrong_value_is_named_by_its_variable(monkeypatch):

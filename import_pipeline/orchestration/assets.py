@@ -130,7 +130,7 @@ def _outs(dataset: Dataset) -> dict[str, AssetOut]:
             key=imported_key(dataset),
             dagster_type=Nothing,
             is_required=False,
-            description=f"{dataset.description or dataset.name}: the rows of each upload in `{table}`.",
+            description=f"{(dataset.description or dataset.name).rstrip('.')}: rows in `{table}`.",
             kinds={"postgres", "duckdb"},
             tags={"dataset": dataset.name, "existing": dataset.existing},
             metadata={"dagster/column_schema": _column_schema(dataset), "dagster/table_name": table},

@@ -7,24 +7,25 @@ from dagster import ConfigurableResource, EnvVar
 from dagster_aws.s3 import S3PickleIOManager, S3Resource
 
 from import_pipeline.settings import load_settings
+from import_pipeline.storage.bucket import s3_client
 
-_CLIENTS: dict[tuple[Any, ...], Any] = {}
+_CLIENTS: dict[tuple[tuple[str, str], ...], Any] = {}
 
 
 class SharedS3Resource(S3Resource):
-    """dagster-aws's S3 resource with one client a process; a client costs 0.2 s of CPU to make.
+    """dagster-aws's S3 resource, configured by the settings, with one client a process.
 
-    Dagster asks for one at every op and once more for the IO manager. The fork server makes it
-    before the first step is forked.
+    Dagster asks for a client at every op and once more for the IO manager, and each costs 0.2 s of
+    CPU to make; the fork server makes it before the first step is forked. Signatures are v4, which
+    newer regions ask of links, and time-outs are those of the command line.
     """
 
     def get_client(self) -> Any:
-        """The process's client for this configuration and these AWS variables."""
+        """The process's client for the AWS variables as they are now."""
         variables = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
-        key = (repr(self), variables)
-        if key not in _CLIENTS:
-            _CLIENTS[key] = super().get_client()
-        return _CLIENTS[key]
+        if variables not in _CLIENTS:
+            _CLIENTS[variables] = s3_client(load_settings())
+        return _CLIENTS[variables]
 
 
 class DatabaseResource(ConfigurableResource):

@@ -278,6 +278,6 @@ def _say_batches(session: Session, opened: OpenedUpload) -> None:
     share = (CHECKED_SHARE * len(recorded) + (1 - CHECKED_SHARE) * len(staged)) / batches
     Progress(session).say(
         SPLIT + (STAGED - SPLIT) * share,
-        sum(batch.rows for batch in staged),
+        sum(batch.rows for batch in recorded),
         f"{len(recorded)} of {batches} batches checked, {len(staged)} staged",
     )
