@@ -26,6 +26,10 @@ _UNDEFINED_IN_CP1252 = (0x81, 0x8D, 0x8F, 0x90, 0x9D)
 # A lone surrogate in UTF-8 (ED A0..BF xx) stands for what did not decode; valid UTF-8 has ED 80..9F only.
 _MARK = b"\xed\xb2\x80"
 _REPLACEMENT = (0xEF, 0xBF, 0xBD)
+# Text in cp1252 has hardly a pair of bytes that is a UTF-8 character by chance (an upper-case accented
+# letter before a quotation mark). A share above this one says that texts of both encodings were mixed:
+# read as cp1252, the good ones would be loaded altered (`criaÃ§Ã£o`).
+CHANCE_SHARE = 0.1
 
 
 @dataclass
@@ -66,7 +70,7 @@ class EncodingEvidence:
         if not self.invalid:
             return UTF_8, "all bytes are valid UTF-8" if self.valid else "all bytes are ASCII"
         counted = f"{self.invalid:,} bytes are not valid UTF-8, {self.valid:,} characters are"
-        if self.valid > self.invalid:
+        if self.valid > self.invalid * CHANCE_SHARE:
             return UTF_8, f"{counted}: rows with such bytes are rejected"
         if default is not None:
             return check_stated_encoding(default, b""), f"{counted}; the dataset's default"

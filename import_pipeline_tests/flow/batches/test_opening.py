@@ -87,6 +87,23 @@ def test_one_bad_byte_far_behind_does_not_make_a_utf_8_file_cp1252() -> None:
     assert facts.encoding_evidence.startswith("1 bytes are not valid UTF-8, 500,000 characters are")
 
 
+def test_a_file_of_both_encodings_is_never_read_as_cp1252() -> None:
+    """A header in UTF-8 over rows in cp1252 was loaded as `criaÃ§Ã£o`; now those rows are rejects."""
+    data = "Data de criação\n".encode() + "José\nInês\nAndré\n".encode("cp1252")
+    facts = read_whole(BytesSource(data, 64))
+    assert facts.encoding == "utf-8"
+    assert "rows with such bytes are rejected" in facts.encoding_evidence
+
+
+def test_a_pair_that_is_utf_8_by_chance_does_not_make_a_cp1252_file_utf_8() -> None:
+    data = ("José, Conceição, Inês, André, São João\n" * 3 + "É”\n").encode("cp1252")
+    facts = read_whole(BytesSource(data, 64))
+    assert (facts.encoding, facts.encoding_evidence.split(",")[1]) == (
+        "cp1252",
+        " 1 characters are; all bytes are defined in cp1252",
+    )
+
+
 def test_the_datasets_default_encoding_is_taken_only_for_text_that_is_not_utf_8() -> None:
     dataset = people(defaults=SenderOptions(encoding="cp850"))
     assert inspect("nome\nJosé\n".encode(), dataset).encoding == "utf-8"
