@@ -118,7 +118,7 @@ def notice(
 
 
 def choose(conn: psycopg.Connection, instance: DagsterInstance, settings: Settings) -> list[KnownUpload]:
-    """Uploads to ask a run for now; those that have one already become `queued`."""
+    """Uploads to ask a run at this tick; those that have one already become `queued`."""
     candidates = waiting(conn, settings.max_runs_per_tick * 20)
     facts = run_facts(instance, [upload.upload_id for upload in candidates])
     under_way = {

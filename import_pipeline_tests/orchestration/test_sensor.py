@@ -149,11 +149,7 @@ def test_a_run_that_is_gone_fails_its_upload_and_a_fresh_launch_imports_it(world
     requests = world.tick(run=False)
     upload = world.upload(KEY)
     # The run claimed the upload and then its worker was killed: Dagster fails it, the ledger hears nothing.
-    run = world.instance.create_run_for_job(
-        world.defs.resolve_job_def("import_leads"),
-        tags={"dagster/partition": upload["upload_id"], "dagster/run_key": str(requests[0].run_key)},
-        status=DagsterRunStatus.STARTED,
-    )
+    run = world.run_in(DagsterRunStatus.STARTED, requests[0])
     world.sql(
         "UPDATE imports.uploads SET state = 'running', token_created = 1, token_run_id = %s, run_id = %s "
         "WHERE upload_id = %s RETURNING 1",
@@ -176,12 +172,7 @@ def test_a_run_that_is_gone_fails_its_upload_and_a_fresh_launch_imports_it(world
 def test_a_run_cancelled_while_queued_cancels_its_upload(world: World) -> None:
     world.put(KEY, LEADS)
     requests = world.tick(run=False)
-    upload = world.upload(KEY)
-    run = world.instance.create_run_for_job(
-        world.defs.resolve_job_def("import_leads"),
-        tags={"dagster/partition": upload["upload_id"], "dagster/run_key": str(requests[0].run_key)},
-        status=DagsterRunStatus.NOT_STARTED,
-    )
+    run = world.run_in(DagsterRunStatus.NOT_STARTED, requests[0])
     world.tick(run=False)
     assert world.upload(KEY)["state"] == "queued"
     world.instance.report_run_canceled(run)
