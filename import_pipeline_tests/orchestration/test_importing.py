@@ -136,6 +136,11 @@ def test_the_same_bytes_again_are_a_duplicate_file_unless_forced(world: World) -
     assert second["reported_at"] is not None
     assert world.keys(f"archive/acme/leads/{second['short_id']}/") != []
     assert (forced["state"], forced["duplicate"], forced["inserted"]) == ("completed", 2, 0)
+    listed = rows_of(world.get(f"{forced['report_prefix']}errors.csv"))
+    assert [(e["row"], e["severity"], e["code"]) for e in listed] == [
+        ("2", "duplicate", "already_in_table"),
+        ("3", "duplicate", "already_in_table"),
+    ]
 
 
 def test_a_job_run_twice_leaves_the_same_table(world: World) -> None:

@@ -169,6 +169,19 @@ def test_a_run_that_is_gone_fails_its_upload_and_a_fresh_launch_imports_it(world
     assert world.upload(KEY)["state"] == "completed"
 
 
+def test_a_run_that_failed_before_its_first_step_fails_its_upload(world: World) -> None:
+    """Asked for again under the same key, it would wait for ever: Dagster remembers the key."""
+    world.put(KEY, LEADS)
+    requests = world.tick(run=False)
+    world.instance.report_run_failed(world.run_in(DagsterRunStatus.NOT_STARTED, requests[0]))
+
+    world.tick(run=False)
+    world.tick(run=False)
+
+    row = world.upload(KEY)
+    assert (row["state"], row["error_code"]) == ("failed", "run_failed")
+
+
 def test_a_run_cancelled_while_queued_cancels_its_upload(world: World) -> None:
     world.put(KEY, LEADS)
     requests = world.tick(run=False)
