@@ -28,7 +28,7 @@ from import_pipeline.flow.batches.source import Source
 HEAD_BYTES = 1024 * 1024
 SMALLEST_BATCH, FEWEST, MANY, MOST_BATCHES = 1000, 8, 32, 64
 # A batch is held in memory as a whole by every later step.
-BATCH_BYTES, BATCH_BYTES_OF_LARGE = 16 * 1024 * 1024, 32 * 1024 * 1024
+BATCH_BYTES, BATCH_BYTES_OF_LARGE = 12 * 1024 * 1024, 32 * 1024 * 1024
 BATCH_ROWS, BATCH_ROWS_OF_LARGE = 100_000, 250_000
 
 
