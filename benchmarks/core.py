@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import psycopg
 from benchmarks.leads_file import GeneratedFile
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.flow.arrivals.decision import Arrival, classify
-from import_pipeline.flow.batches.opening import InspectedFile, inspect_file
+from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.source import FileSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
@@ -27,7 +27,7 @@ from import_pipeline.ledger import uploads as ledger
 from import_pipeline.ledger.arrivals import mark_queued, record_arrivals
 from import_pipeline.ledger.claims import claim
 from import_pipeline.ledger.connection import connect
-from import_pipeline.records import ListedObject, OpenedUpload, Token
+from import_pipeline.records import InspectedFile, ListedObject, OpenedUpload, Token
 from import_pipeline.storage.places import staging_prefix
 from import_pipeline.storage.store import LocalStore
 
@@ -126,7 +126,7 @@ def _opened(
         file_name=arrival.file_name,
         options=options,
         staging=staging_prefix(dataset.name, arrival.short_id, attempt),
-        **asdict(inspected),
+        file=inspected,
     )
 
 

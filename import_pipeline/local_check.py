@@ -179,7 +179,7 @@ class _Checking:
         named = self._named()
         return OpenedUpload(
             **vars(named),
-            **vars(found),
+            file=found,
             identity=identity(self.listed),
             fingerprint=self.dataset.fingerprint,
             attempt=ATTEMPT,
@@ -204,7 +204,7 @@ class _Checking:
             checked.append(
                 check_batch(
                     batch,
-                    opened,
+                    opened.file,
                     split.verdicts,
                     self.dataset,
                     options=self.options,
@@ -218,7 +218,7 @@ class _Checking:
         size = max(self.source.size, 1)
         return split_file(
             self.source,
-            opened,
+            opened.file,
             self.dataset,
             options=self.options,
             store=self.store,

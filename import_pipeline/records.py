@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.catalog.dataset import Language, SenderOptions
 
 UploadState = Literal[
     "detected", "queued", "running", "completed", "completed_with_rejects", "checked", "expanded",
@@ -45,6 +45,112 @@ class Token:
         return (self.created, self.run_id) < (other.created, other.run_id)
 
 
+FileFormat = Literal["csv", "json", "jsonl", "parquet", "xlsx", "xlsm", "xlsb", "xls", "ods"]
+
+
+@dataclass(frozen=True)
+class Detected:
+    """One thing found out, stated or assumed about a file, for the report.
+
+    Attributes:
+        what: such as `encoding` or `delimiter`.
+        why: one phrase, such as `all bytes are valid UTF-8` or `stated`.
+        option: the sender's option that changes it.
+        assumed: whether it is a default that nothing in the file settles.
+    """
+
+    what: str
+    value: str
+    why: str
+    option: str | None = None
+    assumed: bool = False
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something about the whole file that the sender should look at; a warning of `codes.py`."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """What is known of a text file (CSV, TSV, JSON Lines).
+
+    Attributes:
+        encoding: Python's name; `utf-8-sig` where the file begins with a byte order mark.
+        physical_lines: line ends (LF, CRLF or CR), plus one for a last line without.
+        delimiter: one ASCII character; empty for JSON Lines.
+        quote: the quote character; empty: quotes are text.
+        escape: the character that takes the meaning from the next one; empty: none, quotes are doubled.
+        header_line: physical line (from 1) of the header's first line; 0: there is no header.
+    """
+
+    encoding: str
+    physical_lines: int
+    delimiter: str = ""
+    quote: str = '"'
+    escape: str = ""
+    header_line: int = 0
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One sheet of a workbook whose rows are read.
+
+    Attributes:
+        header_row: row of its header as the sender counts, from 1; 0: it has none.
+        columns: for each of its columns, from A, the position in the upload's `header`; -1: not read.
+    """
+
+    name: str
+    header_row: int
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class InspectedFile:
+    """What is known of a file before its rows are read.
+
+    Attributes:
+        sha256: of the bytes as they were sent (compressed, if so).
+        compression: `gz`, `zst`, `xz`, `bz2`, or empty.
+        header: the header cells as written, by position (declared columns where there is no header).
+        mapping: declared column to position in `header`.
+        unknown: positions of headers that the dataset does not declare (ours excluded).
+        ours: whether the file ends with our three `_import_…` columns (a `rejected.*`).
+        text: None for a format that is no text in lines.
+        sheets: of a workbook, those that are read, in their order; empty for other formats.
+        schema: of a Parquet file, base64 of its Arrow schema's IPC form.
+        detected: what was found out, in the order in which a report tells it.
+    """
+
+    format: FileFormat
+    header: tuple[str, ...]
+    mapping: dict[str, int]
+    unknown: tuple[int, ...]
+    ours: bool
+    rows_per_batch: int
+    sha256: str = ""
+    compression: str = ""
+    text: TextFacts | None = None
+    sheets: tuple[Sheet, ...] = ()
+    schema: str = ""
+    detected: tuple[Detected, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def delimiter(self) -> str:
+        """The delimiter of a delimited text; empty for other formats."""
+        return self.text.delimiter if self.text else ""
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of a text; empty for other formats."""
+        return self.text.encoding if self.text else ""
+
+
 @dataclass(frozen=True)
 class OpenedUpload:
     """What `open_upload` found out: everything later steps need to know of the file.
@@ -53,14 +159,9 @@ class OpenedUpload:
         attempt: `root_run_id` of the attempt; owns staging table and staging objects.
         source: the object that is read, wherever it lies now.
         source_time: LastModified of the original arrival, whatever was moved since.
-        header: the header cells as written, by position.
-        mapping: declared column to position in `header`.
-        unknown: positions of headers that the dataset does not declare (ours excluded).
-        ours: whether the file ends with our three `_import_…` columns (a `rejected.csv`).
-        physical_lines: line ends in the object, plus one for a last line without.
-        header_line: physical line (from 1) of the header's first line.
+        file: what is known of the file itself.
         options: what the sender stated.
-        encoding_evidence: one phrase for the report, such as `all bytes are valid UTF-8`.
+        language: of messages to the sender, `en` or `pt`.
         staging: key prefix of this attempt's staging objects, ends with `/`.
         duplicate_of: upload id of the first import of the same bytes, if the work can be saved.
         action: `import` the file, or only `report` on one that was published before.
@@ -77,21 +178,10 @@ class OpenedUpload:
     source: ListedObject
     source_time: datetime
     file_name: str
-    sha256: str
-    format: str
-    encoding: str
-    encoding_evidence: str
-    delimiter: str
-    delimiter_evidence: str
-    header: tuple[str, ...]
-    mapping: dict[str, int]
-    unknown: tuple[int, ...]
-    ours: bool
-    physical_lines: int
-    header_line: int
-    rows_per_batch: int
+    file: InspectedFile
     options: SenderOptions
     staging: str
+    language: Language = "en"
     duplicate_of: str | None = None
     action: Literal["import", "report"] = "import"
 
@@ -109,7 +199,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class LineCount:
-    """Physical lines of a text file, each counted where it is met."""
+    """Physical lines of a text file, each counted where it is met; all 0 for a format without lines."""
 
     before_header: int = 0
     header: int = 0
@@ -140,14 +230,31 @@ class ColumnVerdict:
 
 
 @dataclass(frozen=True)
+class IgnoredRow:
+    """A row that is no data: a header repeated inside, a footer that the dataset declares."""
+
+    row_number: int
+    why: Literal["repeated_header", "footer"]
+    text: str
+
+
+@dataclass(frozen=True)
 class SplitUpload:
-    """What `split_upload` made: the batches, and what only the whole column or file can tell."""
+    """What `split_upload` made: the batches, and what only the whole column or file can tell.
+
+    Attributes:
+        read: rows read, ignored ones excluded.
+        ignored: the first ignored rows (at most 100); `lines.ignored` counts the lines of all.
+        ignored_rows: number of all ignored rows.
+    """
 
     batches: tuple[Batch, ...]
     read: int
     lines: LineCount
     verdicts: tuple[ColumnVerdict, ...]
     seconds: float
+    ignored: tuple[IgnoredRow, ...] = ()
+    ignored_rows: int = 0
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     database_connections: int = Field(
         16, ge=4, description="Most connections that staging and publishing hold together."
     )
+    language: Literal["en", "pt"] = Field(
+        "en", description="Language of messages to senders, where a dataset declares none: `en` or `pt`."
+    )
     duckdb_memory_limit: str = Field(
         "256MB", description="Memory of one DuckDB connection, DuckDB's notation."
     )

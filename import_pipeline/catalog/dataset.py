@@ -23,11 +23,15 @@ from import_pipeline.catalog import rules  # noqa: F401
 from import_pipeline.errors import ConfigurationError
 
 Case = Literal["lower", "upper"]
+Language = Literal["en", "pt"]
+Existing = Literal["skip", "update", "reject"]
 EXTRA_COLUMN = "extra"
 _POLICIES = {
     "existing": ("skip", "update", "reject"),
     "winner": ("first", "last"),
     "unknown_columns": ("keep", "ignore", "refuse"),
+    "header": ("required", "optional"),
+    "language": (None, "en", "pt"),
 }
 PROVENANCE_COLUMNS = (
     "_workspace", "_upload_id", "_row_number", "_source_time", "_loaded_at", "_row_hash",
@@ -83,12 +87,21 @@ class SenderOptions:
     """What a sender may state about a file; a dataset declares defaults with the same record.
 
     `None` means: not stated, look at the evidence.
+
+    Attributes:
+        header_row: the row with the column names, as a spreadsheet numbers rows; 0: there is none, the
+            columns are the declared ones in their order.
+        sheet: name of the one sheet to read.
+        on_existing: what happens to a row whose key is in the table; None: as the dataset says.
     """
 
     encoding: str | None = None
     delimiter: str | None = None
     decimal: Literal[",", "."] | None = None
     date_order: Literal["dmy", "mdy", "ymd"] | None = None
+    header_row: int | None = None
+    sheet: str | None = None
+    on_existing: Existing | None = None
     dry_run: bool = False
     force: bool = False
 
@@ -113,6 +126,10 @@ class Dataset:
         timezone: IANA name; timestamps without a zone are read in it.
         personal_extra: whether the unknown columns kept in `extra` are masked like personal ones.
         defaults: sender's options assumed where neither sender nor evidence settles them.
+        null_tokens: what stands for an empty cell, compared exactly after trimming.
+        footer: regular expressions (RE2); a row whose first filled cell one of them matches is no data.
+        header: `optional` accepts a file without a header row: its columns are the declared ones, in order.
+        language: of messages to senders; None: the setting IMPORT_PIPELINE_LANGUAGE.
         where: file and line of the declaration, for messages to the engineer.
     """
 
@@ -120,7 +137,7 @@ class Dataset:
     model: type[pandera.DataFrameModel]
     table: str = ""
     key: tuple[str, ...] = ()
-    existing: Literal["skip", "update", "reject"] = "skip"
+    existing: Existing = "skip"
     winner: Literal["first", "last"] = "first"
     maximum_size: int = 50 * 1024**3
     maximum_reject_share: float = 0.5
@@ -129,6 +146,10 @@ class Dataset:
     timezone: str = "UTC"
     description: str = ""
     personal_extra: bool = True
+    null_tokens: tuple[str, ...] = ("",)
+    footer: tuple[str, ...] = ()
+    header: Literal["required", "optional"] = "required"
+    language: Language | None = None
     defaults: SenderOptions = field(default_factory=SenderOptions)
     where: str = field(init=False, default="")
 
@@ -152,7 +173,8 @@ class Dataset:
     def fingerprint(self) -> str:
         """First 16 hex of sha256 over columns, checks and policies: what decides how a file is read."""
         policies = (self.key, self.existing, self.winner, self.maximum_reject_share,
-                    self.unknown_columns, self.timezone, asdict(self.defaults))  # fmt: skip
+                    self.unknown_columns, self.timezone, self.null_tokens, self.footer, self.header,
+                    asdict(self.defaults))  # fmt: skip
         text = repr((self.name, self.table, policies, _model_facts(self.model, self.schema)))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -239,7 +261,7 @@ def _validate_policies(dataset: Dataset) -> None:
             raise _wrong(
                 dataset,
                 f"{name}={getattr(dataset, name)!r} is not allowed.",
-                f"Use one of: {', '.join(allowed)}.",
+                f"Use one of: {', '.join(str(value) for value in allowed)}.",
             )
     if not 0 <= dataset.maximum_reject_share <= 1:
         raise _wrong(dataset, "its maximum_reject_share is no share.", "Use a number from 0 to 1.")

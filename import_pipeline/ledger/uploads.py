@@ -74,10 +74,10 @@ def record_opened(conn: psycopg.Connection, opened: OpenedUpload) -> None:
         conn,
         opened.upload_id,
         {
-            "sha256": opened.sha256,
-            "format": opened.format,
-            "encoding": opened.encoding,
-            "delimiter": opened.delimiter,
+            "sha256": opened.file.sha256,
+            "format": opened.file.format,
+            "encoding": opened.file.encoding,
+            "delimiter": opened.file.delimiter,
             "options": Jsonb(asdict(opened.options)),
             "fingerprint": opened.fingerprint,
         },
@@ -169,7 +169,7 @@ def find_first_import(conn: psycopg.Connection, opened: OpenedUpload, dataset: D
         ORDER BY f.published_at LIMIT 1
         """,
         {
-            "sha256": opened.sha256,
+            "sha256": opened.file.sha256,
             "workspace": opened.workspace,
             "dataset": opened.dataset,
             "fingerprint": opened.fingerprint,

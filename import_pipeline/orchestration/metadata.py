@@ -39,8 +39,9 @@ def imported_metadata(
         **{f"seconds {stage}": MetadataValue.float(float(value)) for stage, value in seconds.items()},
         "batches": MetadataValue.int(len(split.batches)),
         "bytes": MetadataValue.int(opened.source.size),
-        "encoding": MetadataValue.text(f"{opened.encoding} ({opened.encoding_evidence})"),
-        "delimiter": MetadataValue.text(repr(opened.delimiter)),
+        **{
+            thing.what: MetadataValue.text(f"{thing.value!r} ({thing.why})") for thing in opened.file.detected
+        },
         **_links(bucket, written),
         "first rejects": _first_rejects(written),
     }

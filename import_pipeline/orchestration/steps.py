@@ -85,7 +85,7 @@ def split(session: Session, opened: OpenedUpload) -> SplitUpload:
 
     done = split_file(
         ObjectSource(session.bucket, opened.source),
-        opened,
+        opened.file,
         session.dataset,
         options=opened.options,
         store=session.bucket,
@@ -103,7 +103,7 @@ def check(session: Session, batch: Batch, opened: OpenedUpload, split: SplitUplo
     """Parse a batch's text into declared types and validate it against the pandera model."""
     checked = check_batch(
         batch,
-        opened,
+        opened.file,
         split.verdicts,
         session.dataset,
         options=opened.options,
@@ -201,21 +201,10 @@ def _inspect(session: Session, row: UploadRow, *, dry_run: bool, rows_per_batch:
         source=source,
         source_time=row.last_modified,
         file_name=row.file_name,
-        sha256=found.sha256,
-        format=found.format,
-        encoding=found.encoding,
-        encoding_evidence=found.encoding_evidence,
-        delimiter=found.delimiter,
-        delimiter_evidence=found.delimiter_evidence,
-        header=found.header,
-        mapping=dict(found.mapping),
-        unknown=found.unknown,
-        ours=found.ours,
-        physical_lines=found.physical_lines,
-        header_line=found.header_line,
-        rows_per_batch=found.rows_per_batch,
+        file=found,
         options=options,
         staging=staging_prefix(session.dataset.name, row.short_id, session.attempt),
+        language=session.dataset.language or session.settings.language,
     )
 
 

@@ -21,7 +21,7 @@ from import_pipeline.ledger.uploads import (
     set_columns,
     transition,
 )
-from import_pipeline.records import Batch, LineCount, OpenedUpload, SplitUpload
+from import_pipeline.records import Batch, InspectedFile, LineCount, OpenedUpload, SplitUpload, TextFacts
 from import_pipeline_tests.ledger.conftest import COUNTS, add, token
 
 LEADS = load_datasets("")["leads"]
@@ -36,12 +36,15 @@ def opened(conn, name: str = "a.csv", run: int = 1, **changes) -> OpenedUpload:
         "upload_id": upload_id, "short_id": row.short_id, "identity": row.identity, "workspace": "acme",
         "dataset": "leads", "fingerprint": "f1", "attempt": f"attempt{run}", "token": token(run),
         "source": row.listed, "source_time": row.last_modified, "file_name": name,
-        "sha256": "ab" * 32, "format": "csv", "encoding": "utf-8",
-        "encoding_evidence": "", "delimiter": ";", "delimiter_evidence": "",
-        "header": ("E-mail", "na\0me"), "mapping": {"email": 0}, "unknown": (1,), "ours": False,
-        "physical_lines": 11, "header_line": 1, "rows_per_batch": 1000, "options": SenderOptions(),
+        "file": InspectedFile(
+            format="csv", header=("E-mail", "na\0me"), mapping={"email": 0}, unknown=(1,), ours=False,
+            rows_per_batch=1000, sha256="ab" * 32, text=TextFacts("utf-8", 11, ";", header_line=1),
+        ),
+        "options": SenderOptions(),
         "staging": "staging/leads/x/",
     }  # fmt: skip
+    if "sha256" in changes:
+        changes["file"] = replace(facts["file"], sha256=changes.pop("sha256"))
     record = OpenedUpload(**facts | changes)
     record_opened(conn, record)
     return record

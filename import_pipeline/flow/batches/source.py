@@ -3,6 +3,7 @@
 A source can be read from its start any number of times; nothing here interprets the bytes.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,3 +81,40 @@ class ObjectSource:
             OverwrittenBeforeRead: another object took its key.
         """
         return self.bucket.read_pinned(self.listed, CHUNK_BYTES)
+
+
+class HashingSource:
+    """Another source, whose sha256 is taken on the way by the first pass that reads all of it."""
+
+    def __init__(self, source: Source):
+        self._source = source
+        self._sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The other's name."""
+        return self._source.name
+
+    @property
+    def size(self) -> int:
+        """The other's size, bytes."""
+        return self._source.size
+
+    def chunks(self) -> Iterator[bytes]:
+        """The other's bytes."""
+        if self._sha256 is not None:
+            yield from self._source.chunks()
+            return
+        digest = hashlib.sha256()
+        for chunk in self._source.chunks():
+            digest.update(chunk)
+            yield chunk
+        self._sha256 = digest.hexdigest()
+
+    def sha256(self) -> str:
+        """64 hex; reads the bytes if no pass has read all of them yet."""
+        if self._sha256 is None:
+            for _ in self.chunks():
+                pass
+        assert self._sha256 is not None  # noqa: S101 - set at the end of a pass
+        return self._sha256

@@ -14,10 +14,9 @@ import pyarrow.compute as pc
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import CountsDoNotBalance
 from import_pipeline.flow.batches.evidence import ColumnEvidence
-from import_pipeline.flow.batches.opening import InspectedFile
-from import_pipeline.flow.batches.reading import RowReader
+from import_pipeline.flow.batches.readers import open_rows
 from import_pipeline.flow.batches.source import Source
-from import_pipeline.records import Batch, LineCount, OpenedUpload, SplitUpload
+from import_pipeline.records import Batch, InspectedFile, LineCount, SplitUpload
 from import_pipeline.storage.store import Store, write_parquet
 
 Progress = Callable[[int, int], None]
@@ -25,7 +24,7 @@ Progress = Callable[[int, int], None]
 
 def split_file(
     source: Source,
-    inspected: InspectedFile | OpenedUpload,
+    inspected: InspectedFile,
     dataset: Dataset,
     *,
     options: SenderOptions,
@@ -44,7 +43,7 @@ def split_file(
         CountsDoNotBalance: the lines read are not those that `read_whole` counted.
     """
     started = time.monotonic()
-    reader = RowReader(source, inspected)
+    reader = open_rows(source, inspected, dataset)
     evidence = ColumnEvidence(dataset, inspected.mapping)
     with _BatchWriter(store, f"{staging}batches/", inspected.rows_per_batch) as writer:
         for table in reader.tables():
@@ -54,13 +53,16 @@ def split_file(
             if progress is not None:
                 progress(reader.bytes_done, reader.rows)
         batches = writer.finish()
-    _check_counts(source.name, inspected.physical_lines, reader.lines, reader.rows, batches)
+    lines = inspected.text.physical_lines if inspected.text else 0
+    _check_counts(source.name, lines, reader.lines, reader.rows, batches)
     return SplitUpload(
         batches=batches,
         read=reader.rows,
         lines=reader.lines,
         verdicts=evidence.verdicts(options, dataset.defaults),
         seconds=time.monotonic() - started,
+        ignored=tuple(reader.ignored),
+        ignored_rows=reader.ignored_rows,
     )
 
 

@@ -199,5 +199,5 @@ def _key_values(store: Store, one: CheckedBatch, rows: Any, dataset: Dataset) ->
 
 
 def _header(opened: OpenedUpload, name: str) -> str:
-    position = opened.mapping.get(name)
-    return name if position is None else opened.header[position]
+    position = opened.file.mapping.get(name)
+    return name if position is None else opened.file.header[position]

@@ -65,12 +65,15 @@ def summary_of(
             "size": opened.source.size,
             "last_modified": opened.source_time.isoformat(),
             "etag": opened.source.etag,
-            "sha256": opened.sha256,
+            "sha256": opened.file.sha256,
         },
         **_counted(split, published),
         "published_at": published.published_at.isoformat() if published and published.published_at else None,
         "duplicate_of": (published.duplicate_of if published else None) or opened.duplicate_of,
-        "lines": {"physical": opened.physical_lines, **asdict(split.lines)},
+        "lines": {
+            "physical": opened.file.text.physical_lines if opened.file.text else 0,
+            **asdict(split.lines),
+        },
         "read_as": read_as(opened, split.verdicts),
         "columns": _columns(opened, dataset),
         "stated_options": {k: v for k, v in asdict(opened.options).items() if v not in (None, False)},
@@ -112,16 +115,7 @@ def refusal_of(error: ImportPipelineError) -> dict[str, Any]:
 
 def read_as(opened: OpenedUpload, verdicts: Sequence[ColumnVerdict]) -> list[dict[str, Any]]:
     """What was found out or assumed: the thing, its value, why, and the option that changes it."""
-    found: list[dict[str, Any]] = [
-        {"what": "format", "value": opened.format, "why": "the content", "option": None},
-        {"what": "encoding", "value": opened.encoding, "why": opened.encoding_evidence, "option": "encoding"},
-        {
-            "what": "delimiter",
-            "value": opened.delimiter,
-            "why": opened.delimiter_evidence,
-            "option": "delimiter",
-        },
-    ]
+    found: list[dict[str, Any]] = [asdict(thing) for thing in opened.file.detected]
     for verdict in verdicts:
         found.append(
             {
@@ -192,16 +186,16 @@ def _counted(split: SplitUpload, published: PublishedUpload | None) -> dict[str,
 
 def _columns(opened: OpenedUpload, dataset: Dataset) -> dict[str, Any]:
     unknown: Mapping[str, Any] = {
-        "headers": [opened.header[position] for position in opened.unknown],
+        "headers": [opened.file.header[position] for position in opened.file.unknown],
         "treatment": dataset.unknown_columns,
     }
     return {
-        "read": {name: opened.header[position] for name, position in opened.mapping.items()},
-        "not_in_file": [c.name for c in dataset.columns if c.name not in opened.mapping],
+        "read": {name: opened.file.header[position] for name, position in opened.file.mapping.items()},
+        "not_in_file": [c.name for c in dataset.columns if c.name not in opened.file.mapping],
         "unknown": unknown,
     }
 
 
 def _header(opened: OpenedUpload, column: str) -> str:
-    position = opened.mapping.get(column)
-    return column if position is None else opened.header[position]
+    position = opened.file.mapping.get(column)
+    return column if position is None else opened.file.header[position]

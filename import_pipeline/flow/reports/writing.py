@@ -185,9 +185,9 @@ class _Files:
     row_errors: list[RowError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.delimiter = self.opened.delimiter or ","
+        self.delimiter = self.opened.file.delimiter or ","
         self.headers = _own_headers(self.opened)
-        self.kinds = kinds_by_position(self.opened.mapping, self.dataset)
+        self.kinds = kinds_by_position(self.opened.file.mapping, self.dataset)
         self.kinds_by_column = kinds_by_column(self.dataset)
         self.errors_path, self.rejected_path = self.folder / ERRORS, self.folder / REJECTED
         self.errors_file = self._opened(self.errors_path, ERROR_COLUMNS)
@@ -271,12 +271,12 @@ class _Files:
         whole = pc.match_substring_regex(overflow, r'\A"(?:[^"]|"")*"\z')
         inner = pc.replace_substring(pc.utf8_slice_codeunits(overflow, 1, -1), '""', '"')
         plain = pc.if_else(whole, inner, overflow)
-        return guard(unguard(plain) if self.opened.ours else plain)
+        return guard(unguard(plain) if self.opened.file.ours else plain)
 
 
 def _own_headers(opened: OpenedUpload) -> tuple[str, ...]:
     """The sender's headers: in a `rejected.csv` that came back, without our three."""
-    return opened.header[: -len(IMPORT_COLUMNS)] if opened.ours else opened.header
+    return opened.file.header[: -len(IMPORT_COLUMNS)] if opened.file.ours else opened.file.header
 
 
 def _whole(column: Any) -> Any:

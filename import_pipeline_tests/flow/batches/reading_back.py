@@ -10,9 +10,9 @@ import pandera.pandas as pandera
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
 from import_pipeline.catalog.types import Date, Integer, Number, Text
-from import_pipeline.flow.batches.opening import InspectedFile, inspect_file
+from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.splitting import split_file
-from import_pipeline.records import SplitUpload
+from import_pipeline.records import InspectedFile, SplitUpload
 from import_pipeline.storage.store import LocalStore, read_parquet
 
 NOTHING_STATED = SenderOptions()

@@ -19,9 +19,12 @@ from import_pipeline.errors import (
     UnsupportedEncoding,
     UnsupportedFormat,
 )
-from import_pipeline.flow.batches import opening
 from import_pipeline.flow.batches.headers import header_name
-from import_pipeline.flow.batches.opening import choose_rows_per_batch, inspect_file, read_whole
+from import_pipeline.flow.batches.opening import inspect_file
+from import_pipeline.flow.batches.sizes import choose_rows_per_batch
+from import_pipeline.flow.batches.source import HashingSource
+from import_pipeline.flow.batches.text import whole
+from import_pipeline.flow.batches.text.whole import read_whole
 from import_pipeline_tests.flow.batches.reading_back import BytesSource, inspect, people
 
 MANY_CHUNKS = [1, 2, 3, 7, 1 << 20]
@@ -30,7 +33,7 @@ MANY_CHUNKS = [1, 2, 3, 7, 1 << 20]
 @pytest.fixture
 def _chunks_as_given(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the first 64 KB come as one, and no small file is ever cut."""
-    monkeypatch.setattr(opening, "LOOKED_AT", 4)
+    monkeypatch.setattr(whole, "LOOKED_AT", 4)
 
 
 @pytest.mark.usefixtures("_chunks_as_given")
@@ -53,7 +56,8 @@ def test_lines_end_with_lf_crlf_or_cr_and_the_last_one_with_nothing(
 ) -> None:
     facts = read_whole(BytesSource(text.encode(), chunk_bytes))
     assert facts.physical_lines == lines
-    assert facts.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    hashing = HashingSource(BytesSource(text.encode(), chunk_bytes))
+    assert hashing.sha256() == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.usefixtures("_chunks_as_given")
@@ -182,13 +186,13 @@ def test_a_stated_delimiter_wins_and_a_nonsense_one_is_a_bad_option() -> None:
 
 def test_the_header_is_the_first_line_that_is_not_blank() -> None:
     found = inspect('\ufeff\n;;\r\n Nome ;"Ci\ndade"\nAna;Rio\n'.encode())
-    assert (found.header_line, found.header) == (3, (" Nome ", "Ci\ndade"))
+    assert (found.text.header_line, found.header) == (3, (" Nome ", "Ci\ndade"))
     assert found.mapping == {"name": 0, "city": 1}
 
 
 def test_excels_separator_line_names_the_delimiter() -> None:
     found = inspect(b"sep=|\r\nNome|Cidade\r\nAna|Rio\r\n")
-    assert (found.delimiter, found.header_line, found.header) == ("|", 2, ("Nome", "Cidade"))
+    assert (found.delimiter, found.text.header_line, found.header) == ("|", 2, ("Nome", "Cidade"))
 
 
 def test_columns_not_declared_are_unknown_and_one_without_header_is_named_by_position() -> None:

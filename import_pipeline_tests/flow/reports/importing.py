@@ -105,19 +105,18 @@ def check_file(
     duplicates = FoundDuplicates("", 0, 0.0)
     if keys:
         duplicates = find_duplicates(keys, dataset, store=store, staging=STAGING, memory_limit="100MB")
-    facts = {name: getattr(inspected, name) for name in type(inspected).__dataclass_fields__}
     opened = OpenedUpload(
         upload_id=UPLOAD, short_id="0123456789ab", identity="0123456789ab", workspace="acme",
         dataset=dataset.name, fingerprint=dataset.fingerprint, attempt="attempt1", token=Token(1.0, "r"),
         source=ListedObject("b", "uploads/acme/people/people.csv", "e", len(content), NOON), source_time=NOON,
-        file_name="people.csv", options=options, staging=STAGING, **facts,
+        file_name="people.csv", options=options, staging=STAGING, file=inspected,
     )  # fmt: skip
     return Checked(store, opened, split, checked, duplicates, dataset)
 
 
 def cells_of(checked: Checked) -> list[list[str]]:
     """The cells of every row as they were read, without ours, missing ones empty."""
-    columns = len(checked.opened.header) - 3 * checked.opened.ours
+    columns = len(checked.opened.file.header) - 3 * checked.opened.file.ours
     tables = [read_parquet(checked.store, b.key) for b in checked.split.batches]
     table = pa.concat_tables(tables) if tables else pa.table({f"c{i}": [] for i in range(columns)})
     return [[row[f"c{i}"] or "" for i in range(columns)] for row in table.to_pylist()]

@@ -168,8 +168,8 @@ def test_a_rejected_file_that_comes_back_has_the_same_cells_exactly(
         report = first.report()
         data = first.store.get_bytes(report.rejected_key or "")
         again = check_file(data, folder / str(number), KEYLESS, options=options)
-        assert again.opened.ours
-        assert again.opened.header[:4] == ("code", "=name", "Telefone", "city")
+        assert again.opened.file.ours
+        assert again.opened.file.header[:4] == ("code", "=name", "Telefone", "city")
         assert cells_of(again) == lines[1:]
         first = again
 

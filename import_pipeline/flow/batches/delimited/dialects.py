@@ -11,9 +11,9 @@ import numpy as np
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import BadOption, EmptyFile, UnclosedQuote, UnsupportedFormat
-from import_pipeline.flow.batches.cells import header_cells
+from import_pipeline.flow.batches.delimited.cells import header_cells
+from import_pipeline.flow.batches.delimited.scanning import Scan, scan
 from import_pipeline.flow.batches.headers import matched_columns
-from import_pipeline.flow.batches.scanning import Scan, scan
 
 DELIMITERS = (",", ";", "\t", "|")
 ROWS_LOOKED_AT = 1000

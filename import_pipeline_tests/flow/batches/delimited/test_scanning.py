@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from import_pipeline.flow.batches.scanning import Scan, scan
+from import_pipeline.flow.batches.delimited.scanning import Scan, scan
 
 
 def cells_of(text: bytes, found: Scan) -> list[list[str | None]]:

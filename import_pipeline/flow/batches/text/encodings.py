@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from import_pipeline.errors import BadOption, UnsupportedEncoding
-from import_pipeline.flow.batches.scanning import Ints
+from import_pipeline.flow.batches.delimited.scanning import Ints
 
 UTF_8, UTF_8_BOM, CP1252, LATIN_1 = "utf-8", "utf-8-sig", "cp1252", "latin-1"
 # Longest first: UTF-16's mark begins UTF-32's.

@@ -85,7 +85,7 @@ def test_any_table_is_read_back_exactly(written: Written, chunk_bytes: int, rows
     ends = len(re.findall("\r\n|\r|\n", written.text))
     physical = ends + (not written.text.endswith(("\r", "\n")))
     lines = done.split.lines
-    assert physical == done.inspected.physical_lines
+    assert physical == done.inspected.text.physical_lines
     assert physical == lines.before_header + lines.header + lines.blank + lines.rows
     assert [batch.rows for batch in done.split.batches] == [
         sum(batch.first_row <= number <= batch.last_row for number in done.numbers)

@@ -10,21 +10,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import CountsDoNotBalance, PermanentImportError, UnsupportedFormat
-from import_pipeline.flow.batches.cells import make_rows
-from import_pipeline.flow.batches.dialects import SEPARATOR_LINE, unclosed
-from import_pipeline.flow.batches.encodings import Transcoder
-from import_pipeline.flow.batches.opening import InspectedFile, LineCounter
-from import_pipeline.flow.batches.scanning import Scan, scan
+from import_pipeline.flow.batches.delimited.cells import make_rows
+from import_pipeline.flow.batches.delimited.dialects import SEPARATOR_LINE, unclosed
+from import_pipeline.flow.batches.delimited.scanning import Scan, scan
+from import_pipeline.flow.batches.ignoring import IgnoredRows
 from import_pipeline.flow.batches.source import Source
-from import_pipeline.records import LineCount, OpenedUpload
+from import_pipeline.flow.batches.text.encodings import Transcoder
+from import_pipeline.flow.batches.text.lines import LineCounter
+from import_pipeline.records import IgnoredRow, InspectedFile, LineCount, TextFacts
 
 # Bytes looked at together; numpy's temporary arrays take about ten times as much.
 PIECE_BYTES = 4 * 1024 * 1024
 LONGEST_RECORD = 16 * 1024 * 1024
 
 
-class RowReader:
+class DelimitedReader:
     """Reads a file once; its counts are complete when `tables` is exhausted.
 
     Attributes:
@@ -33,9 +35,11 @@ class RowReader:
         records: records met so far, header and blank ones included: the last row number.
     """
 
-    def __init__(self, source: Source, inspected: InspectedFile | OpenedUpload):
-        self._source, self._inspected = source, inspected
-        self._transcoder = Transcoder(inspected.encoding)
+    def __init__(self, source: Source, inspected: InspectedFile, dataset: Dataset):
+        self._source, self._inspected, self._dataset = source, inspected, dataset
+        self._text = inspected.text or TextFacts("utf-8", 0)
+        self._transcoder = Transcoder(self._text.encoding)
+        self._ignoring = IgnoredRows(dataset, inspected.header)
         self._rest = b""
         self._line_ends = 0
         self._header_found = False
@@ -48,6 +52,16 @@ class RowReader:
         return LineCount(
             before_header=self._before, header=self._header, blank=self._blank, rows=self._in_rows
         )
+
+    @property
+    def ignored(self) -> list[IgnoredRow]:
+        """The first rows that are no data."""
+        return self._ignoring.listed
+
+    @property
+    def ignored_rows(self) -> int:
+        """All rows that are no data."""
+        return self._ignoring.count
 
     def tables(self) -> Iterator[pa.Table]:
         """The rows in order, in tables with the columns of a batch; a table may be empty.
@@ -65,7 +79,7 @@ class RowReader:
 
     def _read(self, text: bytes, *, final: bool) -> pa.Table:
         buffer = self._rest + text if self._rest else text
-        found = scan(buffer, self._inspected.delimiter, final=final)
+        found = scan(buffer, self._text.delimiter, final=final)
         self._rest = buffer[found.consumed :]
         if (final and found.open_quote >= 0) or len(self._rest) > LONGEST_RECORD:
             raise self._too_long(buffer, found, final)
@@ -100,17 +114,17 @@ class RowReader:
 
     def _skip_header(self, buffer: bytes, lines: npt.NDArray[np.int64], taken: npt.NDArray[np.int64]) -> int:
         """Count what stands before the header, and the header; the number of records passed."""
-        position = int(np.searchsorted(lines, self._inspected.header_line))
+        position = int(np.searchsorted(lines, self._text.header_line))
         if position and self._before == 0 and SEPARATOR_LINE.match(buffer):
             self.records = -1  # spreadsheets do not show this line
         self._before += int(taken[:position].sum())
         if position == len(lines):
             return position
-        if lines[position] != self._inspected.header_line:
+        if lines[position] != self._text.header_line:
             raise CountsDoNotBalance(
-                f"{self._source.name}: the header was found in line {self._inspected.header_line}, "
+                f"{self._source.name}: the header was found in line {self._text.header_line}, "
                 f"but a row begins in line {lines[position]}.",
-                header_line=self._inspected.header_line, found=int(lines[position]),
+                header_line=self._text.header_line, found=int(lines[position]),
             )  # fmt: skip
         self._header_found = True
         self._header = int(taken[position])

@@ -11,19 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.encodings import marked_positions, without_marks
-from import_pipeline.flow.batches.scanning import Ints, Scan
+from import_pipeline.flow.batches.delimited.scanning import Ints, Scan
+from import_pipeline.flow.batches.kinds import batch_schema
+from import_pipeline.flow.batches.text.encodings import marked_positions, without_marks
 from import_pipeline.formula_guard import unguard
 
 # Later ones win where a record has several.
 PROBLEMS = ("too_few_cells", "too_many_cells", "stray_quote", "undecodable_text")
-
-
-def batch_schema(columns: int) -> pa.Schema:
-    """The columns of a batch of a file with `columns` header cells."""
-    own = [("_row_number", pa.int64()), ("_line", pa.int64()), ("_problem", pa.string()),
-           ("_overflow", pa.string())]  # fmt: skip
-    return pa.schema([*own, *((f"c{position}", pa.string()) for position in range(columns))])
 
 
 def make_rows(

@@ -1,0 +1,78 @@
+"""Rows that are no data: a header repeated inside the file, a footer that the dataset declares.
+
+They are taken out of the rows, counted and listed; everything else is a row, and a reject if it is wrong.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from import_pipeline.catalog.dataset import Dataset
+from import_pipeline.flow.batches.evidence import WHITE_SPACE
+from import_pipeline.records import IgnoredRow
+
+LISTED = 100
+
+
+class IgnoredRows:
+    """Takes rows that are no data out of batches, one after the other.
+
+    Attributes:
+        listed: the first of them, at most 100; `count`: number of all.
+    """
+
+    def __init__(self, dataset: Dataset, header: Sequence[str]):
+        self._footer = dataset.footer
+        self._header = tuple(cell.strip(WHITE_SPACE) for cell in header)
+        self.listed: list[IgnoredRow] = []
+        self.count = 0
+
+    def masks(self, rows: pa.Table) -> np.ndarray:
+        """Which rows are no data; noted as such.
+
+        Args:
+            rows: columns as in a batch.
+        """
+        repeated, footer = self._repeated(rows), self._footers(rows)
+        ignored = repeated | footer
+        for position in np.flatnonzero(ignored).tolist():
+            self.count += 1
+            if len(self.listed) < LISTED:
+                why: Literal["repeated_header", "footer"] = (
+                    "repeated_header" if repeated[position] else "footer"
+                )
+                self.listed.append(self._note(rows, position, why))
+        return ignored
+
+    def _repeated(self, rows: pa.Table) -> np.ndarray:
+        """Rows whose every cell is that of the header."""
+        same = np.full(rows.num_rows, bool(self._header))
+        for position, cell in enumerate(self._header):
+            if not same.any():
+                break
+            trimmed = pc.utf8_trim(rows[f"c{position}"], WHITE_SPACE)
+            same &= _mask(pc.equal(trimmed, cell))
+        return same
+
+    def _footers(self, rows: pa.Table) -> np.ndarray:
+        """Rows whose first filled cell matches one of the dataset's patterns."""
+        found = np.zeros(rows.num_rows, bool)
+        if not self._footer or not rows.num_rows:
+            return found
+        cells = [pc.utf8_trim(rows[f"c{position}"], WHITE_SPACE) for position in range(len(self._header))]
+        first = pc.coalesce(*(pc.if_else(pc.equal(c, ""), None, c) for c in cells))
+        for pattern in self._footer:
+            found |= _mask(pc.match_substring_regex(first, pattern))
+        return found
+
+    def _note(self, rows: pa.Table, position: int, why: Literal["repeated_header", "footer"]) -> IgnoredRow:
+        row = rows.slice(position, 1).to_pylist()[0]
+        cells = [row[f"c{p}"] or "" for p in range(len(self._header))]
+        return IgnoredRow(row["_row_number"], why, " | ".join(cells)[:200])
+
+
+def _mask(answer: "pa.ChunkedArray | pa.Array") -> np.ndarray:
+    return np.asarray(pc.fill_null(answer, False).to_numpy(), dtype=bool)
