@@ -52,6 +52,26 @@ _FILE = (
         "The text is in an encoding that is not read, or not in the stated one.",
         "Save the file as UTF-8, or state the option `encoding`.",
     ),
+    _file(
+        "corrupt_file",
+        "The content is damaged: it cannot be read as what it is.",
+        "Save or export the file again and send it once more.",
+    ),
+    _file(
+        "truncated_file",
+        "The file ends too early: part of it is missing.",
+        "Send the whole file again; an upload or a download may have broken off.",
+    ),
+    _file(
+        "encrypted_file",
+        "The file is protected by a password.",
+        "Save it without a password and send that.",
+    ),
+    _file(
+        "expands_too_far",
+        "Compressed content is far larger than the file that holds it, beyond the stated ratio.",
+        "Unpack it and send what is inside.",
+    ),
     _file("missing_columns", "Required columns are not in the header.", "Add them, or rename the columns."),
     _file("duplicate_header", "Two header cells name the same column.", "Rename or remove one of them."),
     _file(
@@ -250,6 +270,10 @@ _SYSTEM = (
     _system("temporary_trouble", "Something around us did not answer.", "Nothing: it is tried again."),
     _system("database_unavailable", "PostgreSQL did not answer.", "Nothing: it is tried again."),
     _system("storage_unavailable", "The bucket did not answer.", "Nothing: it is tried again."),
+    _system(
+        "no_room_on_disk", "A temporary copy of the file does not fit on the machine's disk.",
+        "Free some space in its folder for temporary files; it is tried again.",
+    ),
     _system(
         "concurrent_change", "Another writer changed the same rows at the same time.",
         "Nothing: it is tried again.",

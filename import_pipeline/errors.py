@@ -63,6 +63,30 @@ class UnsupportedEncoding(PermanentImportError):
     code = "unsupported_encoding"
 
 
+class CorruptFile(PermanentImportError):
+    """The content is damaged: it is not what its own format promises."""
+
+    code = "corrupt_file"
+
+
+class TruncatedFile(CorruptFile):
+    """The content ends before its own format says so."""
+
+    code = "truncated_file"
+
+
+class EncryptedFile(PermanentImportError):
+    """The content is protected by a password."""
+
+    code = "encrypted_file"
+
+
+class ExpandsTooFar(PermanentImportError):
+    """Compressed content is much larger than a file of this size can sensibly hold; fields: `limit`."""
+
+    code = "expands_too_far"
+
+
 class MissingColumns(PermanentImportError):
     """Required columns are not in the header; fields: `missing`, `found`, `nearest`."""
 
@@ -139,6 +163,12 @@ class StorageUnavailable(TransientImportError):
     """S3 does not answer, or answers with a fault of its own."""
 
     code = "storage_unavailable"
+
+
+class NoRoomOnDisk(TransientImportError):
+    """A temporary copy does not fit on the disk; fields: `needed`, `free` in bytes."""
+
+    code = "no_room_on_disk"
 
 
 class ConcurrentChange(TransientImportError):

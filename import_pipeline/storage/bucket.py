@@ -118,6 +118,30 @@ class Bucket:
         if done > source.size:
             raise unavailable(f"read {source.key}", f"{done} bytes came, {source.size} were listed")
 
+    def read_range(self, source: ListedObject, start: int, length: int) -> bytes:
+        """Some bytes of exactly this object, from `start` on; fewer than `length` only at its end.
+
+        Raises:
+            ObjectVanished: it was deleted.
+            OverwrittenBeforeRead: another object took its key; field `successor`.
+            StorageUnavailable: the store does not answer, or the body broke off too often.
+        """
+        end = min(start + length, source.size)
+        got, resumes = bytearray(), 0
+        while start + len(got) < end:
+            before = len(got)
+            try:
+                with closing(self._open_pinned(source, start + before, end)) as body:
+                    while piece := body.read(end - start - len(got)):
+                        got += piece
+                if start + len(got) < end:
+                    raise IncompleteReadError(actual_bytes=len(got), expected_bytes=end - start)
+            except BROKEN_BODY as error:
+                resumes = 0 if len(got) > before else resumes + 1
+                if resumes > RESUMES:
+                    raise unavailable(f"read {source.key}", error) from error
+        return bytes(got)
+
     def move(self, source: ListedObject, target_key: str) -> Moved:
         """Move an original to its place in archive or quarantine: `moving.move_object`."""
         return move_object(self.client, source, target_key, part_bytes=self.copy_part_bytes)
@@ -248,13 +272,14 @@ class Bucket:
                 raise missing(key) from error
             raise
 
-    def _open_pinned(self, source: ListedObject, start: int) -> Any:
-        """The body of the pinned object from byte `start` on."""
+    def _open_pinned(self, source: ListedObject, start: int, end: int | None = None) -> Any:
+        """The body of the pinned object from byte `start` on, up to its end or before byte `end`."""
         pin = {"IfMatch": f'"{source.etag}"'}
         if source.version_id:
             pin["VersionId"] = source.version_id
-        if start:
-            pin["Range"] = f"bytes={start}-"
+        partial = start > 0 or end is not None
+        if partial:
+            pin["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
         try:
             with storage_errors(f"read {source.key}"):
                 found = self.client.get_object(Bucket=source.bucket, Key=source.key, **pin)
@@ -264,7 +289,7 @@ class Bucket:
             if status(error) in (412, 416):
                 raise self._overwritten(source) from error
             raise
-        if start and not str(found.get("ContentRange", "")).startswith(f"bytes {start}-"):
+        if partial and not str(found.get("ContentRange", "")).startswith(f"bytes {start}-"):
             found["Body"].close()
             raise unavailable(f"read {source.key}", "the store does not honour byte ranges")
         return found["Body"]

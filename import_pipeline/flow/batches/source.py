@@ -4,17 +4,29 @@ A source can be read from its start any number of times; nothing here interprets
 """
 
 import hashlib
+import io
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from import_pipeline.errors import NoRoomOnDisk
+from import_pipeline.language import told
 from import_pipeline.records import ListedObject
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
     from import_pipeline.storage.bucket import Bucket
 
 CHUNK_BYTES = 8 * 1024 * 1024
+# One read somewhere in an object takes this much; reading on from there doubles it up to a chunk.
+FIRST_RANGE_BYTES = 64 * 1024
+# What must be left on the disk beside a temporary copy.
+DISK_RESERVE = 256 * 1024 * 1024
 
 
 class Source(Protocol):
@@ -30,6 +42,9 @@ class Source(Protocol):
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes from the start, in parts of any size."""
+
+    def open(self) -> BinaryIO:
+        """The same bytes as a seekable file, to be closed by the caller: for formats read out of order."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,10 @@ class FileSource:
         with self.path.open("rb") as file:
             while chunk := file.read(self.chunk_bytes):
                 yield chunk
+
+    def open(self) -> BinaryIO:
+        """The file."""
+        return self.path.open("rb")
 
 
 @dataclass(frozen=True)
@@ -81,6 +100,55 @@ class ObjectSource:
             OverwrittenBeforeRead: another object took its key.
         """
         return self.bucket.read_pinned(self.listed, CHUNK_BYTES)
+
+    def open(self) -> BinaryIO:
+        """The object as a file, fetched in ranges as they are asked for; raises as `chunks` does."""
+        return io.BufferedReader(_PinnedObject(self.bucket, self.listed), FIRST_RANGE_BYTES)
+
+
+class _PinnedObject(io.RawIOBase):
+    """A pinned object as an unbuffered file: one range is held, a longer one when reading goes on."""
+
+    def __init__(self, bucket: "Bucket", listed: ListedObject):
+        self._bucket, self._listed = bucket, listed
+        self._position = self._start = 0
+        self._range = b""
+        self._wanted = FIRST_RANGE_BYTES
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to another place; fetches nothing."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._listed.size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"negative seek position {base + offset}")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill the buffer from the range at hand, else from the next one."""
+        view = memoryview(buffer).cast("B")
+        at = self._position - self._start
+        if not 0 <= at < len(self._range):
+            at = self._fetch(len(view))
+        part = self._range[at : at + len(view)]
+        view[: len(part)] = part
+        self._position += len(part)
+        return len(part)
+
+    def _fetch(self, length: int) -> int:
+        """Get the range that begins here; the offset in it, which is 0."""
+        goes_on = self._range and self._position == self._start + len(self._range)
+        self._wanted = min(self._wanted * 2, CHUNK_BYTES) if goes_on else FIRST_RANGE_BYTES
+        self._start = self._position
+        self._range = self._bucket.read_range(self._listed, self._start, max(self._wanted, length))
+        return 0
 
 
 class HashingSource:
@@ -111,6 +179,15 @@ class HashingSource:
             yield chunk
         self._sha256 = digest.hexdigest()
 
+    def open(self) -> BinaryIO:
+        """The other as a file; what is read there is not hashed."""
+        return self._source.open()
+
+    @property
+    def local_path(self) -> Path | None:
+        """Where the other lies on this machine, if it does."""
+        return _local_path(self._source)
+
     def sha256(self) -> str:
         """64 hex; reads the bytes if no pass has read all of them yet."""
         if self._sha256 is None:
@@ -118,3 +195,48 @@ class HashingSource:
                 pass
         assert self._sha256 is not None  # noqa: S101 - set at the end of a pass
         return self._sha256
+
+
+@contextmanager
+def spooled(source: Source) -> Iterator[Path]:
+    """The source as a file on this machine: itself if it is one, else a copy that is removed afterwards.
+
+    Raises:
+        NoRoomOnDisk: the copy would fill the disk; fields `needed`, `free`, in bytes.
+    """
+    local = _local_path(source)
+    if local is not None:
+        yield local
+        return
+    with tempfile.TemporaryDirectory(prefix="import-pipeline-") as folder:
+        copy = Path(folder) / "copy"
+        ensure_room(source.size, Path(folder))
+        with copy.open("wb") as file:
+            for chunk in source.chunks():
+                file.write(chunk)
+        yield copy
+
+
+def ensure_room(size: int, folder: Path) -> None:
+    """See that a temporary file of `size` bytes fits, and something is left.
+
+    Raises:
+        NoRoomOnDisk: it does not.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < size + DISK_RESERVE:
+        raise NoRoomOnDisk(
+            told(
+                "There is no room for a temporary copy: {needed:,} bytes, with {reserve:,} to be left, of "
+                "{free:,} free.",
+                needed=size, reserve=DISK_RESERVE, free=free,
+            ),
+            remedy=told("Free some space in the folder for temporary files."),
+            needed=size, free=free,
+        )  # fmt: skip
+
+
+def _local_path(source: Source) -> Path | None:
+    if isinstance(source, FileSource):
+        return source.path
+    return source.local_path if isinstance(source, HashingSource) else None

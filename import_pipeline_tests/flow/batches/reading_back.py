@@ -1,10 +1,11 @@
 """Helpers of these tests: a source over bytes, small datasets, and reading all batches back."""
 
+import io
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandera.pandas as pandera
 
@@ -33,6 +34,9 @@ class BytesSource:
     def chunks(self) -> Iterator[bytes]:
         for start in range(0, len(self.data), self.chunk_bytes):
             yield self.data[start : start + self.chunk_bytes]
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self.data)
 
 
 class People(pandera.DataFrameModel):
