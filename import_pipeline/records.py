@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from import_pipeline.catalog.dataset import Language, SenderOptions
+from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.language import Language
 
 UploadState = Literal[
     "detected", "queued", "running", "completed", "completed_with_rejects", "checked", "expanded",

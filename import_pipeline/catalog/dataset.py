@@ -21,9 +21,9 @@ import pyarrow as pa
 # Imported for its effect: it registers the rules that `column(is_email=True)` names.
 from import_pipeline.catalog import rules  # noqa: F401
 from import_pipeline.errors import ConfigurationError
+from import_pipeline.language import Language
 
 Case = Literal["lower", "upper"]
-Language = Literal["en", "pt"]
 Existing = Literal["skip", "update", "reject"]
 EXTRA_COLUMN = "extra"
 _POLICIES = {
