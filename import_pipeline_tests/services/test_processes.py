@@ -27,12 +27,14 @@ os.rename(sys.argv[1], sys.argv[1] + ".done")
 time.sleep(600)
 """
 STARTER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from import_pipeline.services.processes import GuardedProcess
 folder = Path(sys.argv[1])
 command = [sys.executable, "-c", sys.argv[2], str(folder / "pids")]
 import os
+# A shell that starts the tests in the background leaves SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 GuardedProcess("family", command, os.environ, folder / "log", grace_seconds=0.2).start()
 time.sleep(600)
 """
