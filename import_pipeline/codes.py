@@ -102,6 +102,23 @@ _FILE = (
         "Another file took its place before it could be read.",
         "Nothing: the newer file is imported. Send the older one under another name if both are needed.",
     ),
+    _file("nested_archive", "An archive lies inside the archive.", "Unpack the inner one and send its files."),
+    _file("too_many_members", "The archive has more than 1,000 files.", "Send them in several archives."),
+    _file(
+        "duplicate_member",
+        "Two files in the archive have the same name.",
+        "Rename or remove one of them and pack the archive again.",
+    ),
+    _file(
+        "unsupported_compression",
+        "A file in the archive is compressed in a way that is not read.",
+        "Pack it again as an ordinary zip (method deflate).",
+    ),
+    _file(
+        "expands_too_much",
+        "Unpacked, the file is larger than allowed, or far larger than data of its size can be.",
+        "Send it unpacked, or in several files.",
+    ),
 )
 
 _ROW = (

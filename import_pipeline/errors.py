@@ -147,6 +147,36 @@ class OverwrittenBeforeRead(PermanentImportError):
     code = "overwritten_before_read"
 
 
+class NestedArchive(PermanentImportError):
+    """An archive inside an archive; fields: `member`, `looks_like`."""
+
+    code = "nested_archive"
+
+
+class TooManyMembers(PermanentImportError):
+    """An archive with more files than are taken from one; fields: `members`, `limit`."""
+
+    code = "too_many_members"
+
+
+class DuplicateMember(PermanentImportError):
+    """An archive has two files of one name; fields: `member`."""
+
+    code = "duplicate_member"
+
+
+class UnsupportedCompression(PermanentImportError):
+    """A file in an archive is compressed in a way that is not read; fields: `member`, `method`."""
+
+    code = "unsupported_compression"
+
+
+class ExpandsTooMuch(PermanentImportError):
+    """Compressed data that would expand beyond what is taken; fields: `expanded`, `limit` in bytes."""
+
+    code = "expands_too_much"
+
+
 class TransientImportError(ImportPipelineError):
     """Trouble around us: retried with exponential back-off and jitter, then `failed`."""
 
