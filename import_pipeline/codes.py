@@ -102,7 +102,9 @@ _FILE = (
         "Another file took its place before it could be read.",
         "Nothing: the newer file is imported. Send the older one under another name if both are needed.",
     ),
-    _file("nested_archive", "An archive lies inside the archive.", "Unpack the inner one and send its files."),
+    _file(
+        "nested_archive", "An archive lies inside the archive.", "Unpack the inner one and send its files."
+    ),
     _file("too_many_members", "The archive has more than 1,000 files.", "Send them in several archives."),
     _file(
         "duplicate_member",
