@@ -116,11 +116,6 @@ _FILE = (
         "A file in the archive is compressed in a way that is not read.",
         "Pack it again as an ordinary zip (method deflate).",
     ),
-    _file(
-        "expands_too_much",
-        "Unpacked, the file is larger than allowed, or far larger than data of its size can be.",
-        "Send it unpacked, or in several files.",
-    ),
 )
 
 _ROW = (

@@ -171,12 +171,6 @@ class UnsupportedCompression(PermanentImportError):
     code = "unsupported_compression"
 
 
-class ExpandsTooMuch(PermanentImportError):
-    """Compressed data that would expand beyond what is taken; fields: `expanded`, `limit` in bytes."""
-
-    code = "expands_too_much"
-
-
 class TransientImportError(ImportPipelineError):
     """Trouble around us: retried with exponential back-off and jitter, then `failed`."""
 
