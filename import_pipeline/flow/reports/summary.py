@@ -1,6 +1,7 @@
 """The content of summary.json: what happened to an upload, for people and programs, as plain JSON.
 
-Whatever was found out or assumed about a file stands here with the option that would change it.
+Names and codes are English in every language; sentences are in the sender's. Whatever was found out or
+assumed about a file stands here with the option that would change it. The page for people is `page.py`'s.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.codes import CODES
 from import_pipeline.errors import ImportPipelineError
+from import_pipeline.language import Language, Told, say, told
 from import_pipeline.records import (
     CheckedBatch,
     ColumnVerdict,
@@ -18,6 +20,7 @@ from import_pipeline.records import (
     PublishedUpload,
     SplitUpload,
 )
+from import_pipeline.row_numbers import sheet_and_row
 
 FORMAT = 1
 OPTIONS = {"decimal": "decimal", "date": "date-order"}
@@ -59,7 +62,7 @@ def summary_of(
 ) -> dict[str, Any]:
     """All but what only writing the report can tell (codes, files)."""
     return {
-        **named(opened, published.state if published else "refused"),
+        **named(opened, published.state if published else "refused", opened.language),
         "source": {
             "key": opened.source.key,
             "size": opened.source.size,
@@ -67,6 +70,7 @@ def summary_of(
             "etag": opened.source.etag,
             "sha256": opened.file.sha256,
         },
+        "timezone": dataset.timezone,
         **_counted(split, published),
         "published_at": published.published_at.isoformat() if published and published.published_at else None,
         "duplicate_of": (published.duplicate_of if published else None) or opened.duplicate_of,
@@ -74,9 +78,13 @@ def summary_of(
             "physical": opened.file.text.physical_lines if opened.file.text else 0,
             **asdict(split.lines),
         },
+        "ignored": _ignored(opened, split),
+        "sheets": [{"name": s.name, "header_row": s.header_row} for s in opened.file.sheets],
         "read_as": read_as(opened, split.verdicts),
         "columns": _columns(opened, dataset),
-        "stated_options": {k: v for k, v in asdict(opened.options).items() if v not in (None, False)},
+        "stated_options": {
+            k: v for k, v in asdict(opened.options).items() if v is not None and v is not False
+        },
         "warnings": warnings_of(opened, split, published),
         "batches": len(split.batches),
         "seconds": {
@@ -88,10 +96,11 @@ def summary_of(
     }
 
 
-def named(upload: Named, state: str) -> dict[str, Any]:
+def named(upload: Named, state: str, language: Language) -> dict[str, Any]:
     """The beginning of every summary."""
     return {
         "format": FORMAT,
+        "language": language,
         "upload_id": upload.upload_id,
         "short_id": upload.short_id,
         "workspace": upload.workspace,
@@ -101,13 +110,14 @@ def named(upload: Named, state: str) -> dict[str, Any]:
     }
 
 
-def refusal_of(error: ImportPipelineError) -> dict[str, Any]:
+def refusal_of(error: ImportPipelineError, language: Language) -> dict[str, Any]:
     """Why a file was refused, and the option that settles it, if one does."""
     option = error.fields.get("option")
+    remedy = error.remedy or (CODES[error.code].remedy if error.code in CODES else "")
     return {
         "code": error.code,
-        "message": error.message,
-        "remedy": error.remedy or (CODES[error.code].remedy if error.code in CODES else ""),
+        "message": say(error.message, language),
+        "remedy": say(remedy, language),
         "option": option,
         "details": {name: value for name, value in error.fields.items() if name != "option"},
     }
@@ -115,7 +125,9 @@ def refusal_of(error: ImportPipelineError) -> dict[str, Any]:
 
 def read_as(opened: OpenedUpload, verdicts: Sequence[ColumnVerdict]) -> list[dict[str, Any]]:
     """What was found out or assumed: the thing, its value, why, and the option that changes it."""
-    found: list[dict[str, Any]] = [asdict(thing) for thing in opened.file.detected]
+    found: list[dict[str, Any]] = [
+        asdict(thing) | {"why": say(thing.why, opened.language)} for thing in opened.file.detected
+    ]
     for verdict in verdicts:
         found.append(
             {
@@ -124,8 +136,9 @@ def read_as(opened: OpenedUpload, verdicts: Sequence[ColumnVerdict]) -> list[dic
                 "header": _header(opened, verdict.column),
                 "value": verdict.reading,
                 "source": verdict.source,
-                "why": why(verdict),
+                "why": say(why(verdict), opened.language),
                 "option": OPTIONS[verdict.kind],
+                "assumed": _is_assumed(verdict),
                 "proofs": verdict.proofs,
                 "ambiguous": verdict.ambiguous,
             }
@@ -133,27 +146,34 @@ def read_as(opened: OpenedUpload, verdicts: Sequence[ColumnVerdict]) -> list[dic
     return found
 
 
-def why(verdict: ColumnVerdict) -> str:
+def why(verdict: ColumnVerdict) -> Told:
     """One sentence on how a column of decimals or dates is read."""
-    proofs = ", ".join(f"{n:,} only as `{reading}`" for reading, n in sorted(verdict.proofs.items()) if n)
+    proofs = [
+        told("{n:,} only as `{reading}`", n=n, reading=reading)
+        for reading, n in sorted(verdict.proofs.items())
+        if n
+    ]
+    facts = {"proofs": proofs, "n": verdict.ambiguous, "option": OPTIONS[verdict.kind]}
     if verdict.source == "stated":
-        return "The sender stated it."
+        return told("The sender stated it.")
     if verdict.source == "not_needed":
-        return "Every value has one reading only."
+        return told("Every value has one reading only.")
     if verdict.reading == "mixed":
-        return (
-            f"The column has both: {proofs}. The {verdict.ambiguous:,} values readable both ways are rejects."
+        return told(
+            "The column has both: {proofs}. The {n:,} values readable both ways are rejects.", **facts
         )
     if verdict.source == "evidence":
-        return f"Proved by the column: {proofs}."
+        return told("Proved by the column: {proofs}.", **facts)
     if verdict.source == "default":
-        return (
-            f"The dataset's default: nothing in the column settles its {verdict.ambiguous:,} values that can "
-            f"be read both ways. State the option `{OPTIONS[verdict.kind]}` if it is wrong."
+        return told(
+            "The dataset's default: nothing in the column settles its {n:,} values that can be read both "
+            "ways. State the option `{option}` if it is wrong.",
+            **facts,
         )
-    return (
-        f"Nothing settles it, so its {verdict.ambiguous:,} values that can be read both ways are rejects. "
-        f"State the option `{OPTIONS[verdict.kind]}`."
+    return told(
+        "Nothing settles it, so its {n:,} values that can be read both ways are rejects. State the option "
+        "`{option}`.",
+        **facts,
     )
 
 
@@ -161,19 +181,37 @@ def warnings_of(
     opened: OpenedUpload, split: SplitUpload, published: PublishedUpload | None
 ) -> list[dict[str, Any]]:
     """What the sender should look at though nothing was refused."""
-    warnings = []
+    language = opened.language
+    warnings = [_warning(notice.code, notice.message, language) for notice in opened.file.notices]
     finished = published is not None and published.state in ("completed", "completed_with_rejects", "checked")
     if finished and split.read == 0:
-        warnings.append(_warning("no_rows", CODES["no_rows"].meaning))
+        warnings.append(_warning("no_rows", CODES["no_rows"].meaning, language))
     for verdict in split.verdicts:
-        if verdict.source == "default" and verdict.ambiguous:
-            told = f'Column "{_header(opened, verdict.column)}": {why(verdict)}'
-            warnings.append(_warning(ASSUMED[verdict.kind], told) | {"option": OPTIONS[verdict.kind]})
+        if _is_assumed(verdict):
+            message = told(
+                'Column "{header}": {why}', header=_header(opened, verdict.column), why=why(verdict)
+            )
+            option = {"option": OPTIONS[verdict.kind]}
+            warnings.append(_warning(ASSUMED[verdict.kind], message, language) | option)
     return warnings
 
 
-def _warning(code: str, message: str) -> dict[str, Any]:
-    return {"code": code, "message": message, "remedy": CODES[code].remedy}
+def _is_assumed(verdict: ColumnVerdict) -> bool:
+    return verdict.source == "default" and verdict.ambiguous > 0
+
+
+def _warning(code: str, message: str, language: Language) -> dict[str, Any]:
+    return {"code": code, "message": say(message, language), "remedy": say(CODES[code].remedy, language)}
+
+
+def _ignored(opened: OpenedUpload, split: SplitUpload) -> dict[str, Any]:
+    """Rows that are no data: their number, and the first of them as the sender finds them."""
+    sheets = [sheet.name for sheet in opened.file.sheets]
+    first = []
+    for row in split.ignored:
+        sheet, number = sheet_and_row(row.row_number, sheets)
+        first.append({"sheet": sheet, "row": number, "why": row.why, "text": row.text})
+    return {"rows": split.ignored_rows, "first": first}
 
 
 def _counted(split: SplitUpload, published: PublishedUpload | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from import_pipeline.flow.reports.masking import masked
 from import_pipeline.flow.reports.rows import BatchFindings, findings, gather_outcomes, messages_of
 from import_pipeline.flow.reports.summary import Named, named, refusal_of, summary_of
 from import_pipeline.formula_guard import ColumnKind, guard, unguard
+from import_pipeline.language import Language
 from import_pipeline.ledger.rows import RowError
 from import_pipeline.records import (
     CheckedBatch,
@@ -133,7 +134,7 @@ def write_reports(
         "files": {"summary": prefix + SUMMARY, "errors": prefix + ERRORS, "rejected": rejected_key},
     }
     if refusal is not None:
-        summary["error"] = refusal_of(refusal)
+        summary["error"] = refusal_of(refusal, opened.language)
     summary |= dict(facts or {})
     _put_json(target, prefix + SUMMARY, summary)
     return WrittenReport(
@@ -155,6 +156,7 @@ def write_refusal(
     upload: Named,
     error: ImportPipelineError,
     *,
+    language: Language = "en",
     prefix: str | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> WrittenReport:
@@ -164,7 +166,12 @@ def write_refusal(
     for stale in (SUMMARY, ERRORS, REJECTED):
         target.delete_prefix(prefix + stale)
     files = {"summary": key, "errors": None, "rejected": None}
-    summary = {**named(upload, "refused"), "error": refusal_of(error), "files": files, **(facts or {})}
+    summary = {
+        **named(upload, "refused", language),
+        "error": refusal_of(error, language),
+        "files": files,
+        **(facts or {}),
+    }
     _put_json(target, key, summary)
     return WrittenReport(prefix, key, None, None, 0, (), (), 0, {}, summary)
 
