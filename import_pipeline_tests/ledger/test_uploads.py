@@ -63,7 +63,7 @@ def test_what_opening_and_splitting_found_is_kept(conn):
     assert (row.sha256, row.format, row.encoding, row.delimiter) == ("ab" * 32, "csv", "utf-8", ";")
     assert (row.fingerprint, row.batches, row.read, row.ignored_lines) == ("f1", 1, 10, 2)
     assert row.options["decimal"] == "," and row.options["dry_run"] is True
-    assert row.details["opened"]["header"] == ["E-mail", "na\ufffdme"], "jsonb has no NUL"
+    assert row.details["opened"]["file"]["header"] == ["E-mail", "na\ufffdme"], "jsonb has no NUL"
     assert row.details["split"]["lines"]["ignored"] == 2
 
 
