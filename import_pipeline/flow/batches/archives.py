@@ -1,0 +1,258 @@
+"""Zip archives: which files inside become uploads, what is refused, and one such file as a source.
+
+A member is read in place and never unpacked beside the archive; names inside are only names. What
+becomes of members in the ledger is `ledger/members.py`'s.
+"""
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+from import_pipeline.errors import (
+    DuplicateMember,
+    EmptyFile,
+    EncryptedFile,
+    ExpandsTooFar,
+    FileTooLarge,
+    NestedArchive,
+    UnsupportedCompression,
+)
+from import_pipeline.flow.arrivals.identity import is_never_an_import
+from import_pipeline.flow.batches.source import CHUNK_BYTES, Source, ensure_room
+from import_pipeline.flow.batches.zip_directory import (
+    MOST_MEMBERS,
+    damaged,
+    member_name,
+    opened_zip,
+    too_many,
+)
+from import_pipeline.language import told
+
+# Text compresses 5 to 20 times; what expands beyond both is made to fill a disk.
+MOST_EXPANSION = 200
+EXPANSION_FREE_BYTES = 256 * 1024 * 1024
+SKIPPED_FOLDER = "__MACOSX/"
+BETWEEN = " › "
+_LOOKED_AT = 512
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
+_AES = 99
+_METHODS = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
+_READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ARCHIVE_MARKS = (
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"), (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (257, b"ustar", "a tar archive"),
+)  # fmt: skip
+# A workbook or document is a zip that begins with one of these.
+_DOCUMENT_PARTS = (b"[Content_Types].xml", b"mimetype", b"_rels/", b"docProps/", b"xl/", b"word/", b"ppt/")
+
+
+@dataclass(frozen=True)
+class ArchiveMember:
+    """A file in an archive.
+
+    Attributes:
+        name: its path in the archive, as the sender named it.
+        size: bytes, unpacked, as the archive says; reading holds it to that.
+    """
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ListedArchive:
+    """What is in an archive.
+
+    Attributes:
+        members: files that are to be imported, in the archive's order.
+        skipped: paths of files that never are: `__MACOSX/`, `.DS_Store` and other hidden or temporary ones.
+    """
+
+    members: tuple[ArchiveMember, ...]
+    skipped: tuple[str, ...]
+
+
+def list_members(archive: Source, maximum_size: int) -> ListedArchive:
+    """The files in a zip, from its list of contents and the first bytes of each.
+
+    Args:
+        maximum_size: bytes that all files together may have, unpacked.
+
+    Raises:
+        CorruptFile: the archive is damaged, or its list does not fit its bytes.
+        EncryptedFile: a file in it has a password.
+        NestedArchive: a file in it is an archive itself.
+        TooManyMembers: over 1,000 files.
+        DuplicateMember: two files of one name.
+        UnsupportedCompression: a file is packed otherwise than by deflate.
+        FileTooLarge, ExpandsTooFar: too much comes out of it.
+        EmptyFile: there is no file in it.
+    """
+    with opened_zip(archive) as opened:
+        files = [info for info in opened.infolist() if not info.is_dir()]
+        wanted = [info for info in files if not _is_skipped(member_name(info))]
+        skipped = tuple(member_name(info) for info in files if _is_skipped(member_name(info)))
+        _refuse_numbers(archive, wanted, maximum_size)
+        _refuse_names(archive, wanted)
+        for info in wanted:
+            _refuse_packing(archive, info)
+        for info in wanted:
+            with opened.open(info) as file:
+                _refuse_nested(archive, info, file.read(_LOOKED_AT))
+    return ListedArchive(tuple(ArchiveMember(member_name(i), i.file_size) for i in wanted), skipped)
+
+
+@dataclass(frozen=True)
+class MemberSource:
+    """One file in a zip, unpacked as it is read; its checksum is verified by whoever reads all of it."""
+
+    archive: Source
+    member: str
+
+    @property
+    def name(self) -> str:
+        """As the sender reads it: `leads.zip › janeiro.csv`."""
+        return shown_name(self.archive.name, self.member)
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes, unpacked."""
+        with opened_zip(self.archive) as opened:
+            return self._found(opened).file_size
+
+    def chunks(self) -> Iterator[bytes]:
+        """The member's bytes.
+
+        Raises:
+            CorruptFile: they are not those that were packed, or not as many.
+            EncryptedFile, UnsupportedCompression: as `list_members`.
+        """
+        with opened_zip(self.archive) as opened:
+            info = self._found(opened)
+            _refuse_packing(self.archive, info)
+            done = 0
+            with opened.open(info) as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    done += len(chunk)
+                    yield chunk
+            if done != info.file_size:
+                raise damaged(self.name)
+
+    def open(self) -> BinaryIO:
+        """The member as a seekable file: in memory if it is small, else a temporary copy; raises as `chunks`.
+
+        Raises:
+            NoRoomOnDisk: the copy would fill the disk.
+        """
+        size = self.size
+        ensure_room(size, Path(tempfile.gettempdir()))
+        in_memory = size <= CHUNK_BYTES
+        file: BinaryIO = io.BytesIO() if in_memory else tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
+        try:
+            for chunk in self.chunks():
+                file.write(chunk)
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _found(self, opened: zipfile.ZipFile) -> zipfile.ZipInfo:
+        for info in opened.infolist():
+            if member_name(info) == self.member:
+                return info
+        raise damaged(self.name)
+
+
+def shown_name(archive: str, member: str) -> str:
+    """An archive and a file in it, as people read them."""
+    return f"{archive}{BETWEEN}{member}"
+
+
+def _is_skipped(name: str) -> bool:
+    return name.startswith(SKIPPED_FOLDER) or is_never_an_import(name)
+
+
+def _refuse_numbers(archive: Source, wanted: Sequence[zipfile.ZipInfo], maximum_size: int) -> None:
+    """Too few, too many, too large."""
+    if not wanted:
+        raise EmptyFile(
+            told("There is no file to import in {file}.", file=archive.name),
+            remedy=told("Pack the files again and send the archive once more."),
+        )
+    if len(wanted) > MOST_MEMBERS:
+        raise too_many(archive.name, len(wanted))
+    expanded = sum(info.file_size for info in wanted)
+    if expanded > maximum_size:
+        raise FileTooLarge(
+            told("The files in {file} have {size:,} bytes together; at most {limit:,} are taken.",
+                 file=archive.name, size=expanded, limit=maximum_size),
+            remedy=told("Send them in several archives."),
+            size=expanded, limit=maximum_size,
+        )  # fmt: skip
+    if expanded > max(EXPANSION_FREE_BYTES, MOST_EXPANSION * archive.size):
+        raise ExpandsTooFar(
+            told("{file} has {size:,} bytes and would expand to {expanded:,}, over {limit} times as much.",
+                 file=archive.name, size=archive.size, expanded=expanded, limit=MOST_EXPANSION),
+            remedy=told("Send the files without an archive."),
+            expanded=expanded, limit=MOST_EXPANSION * archive.size,
+        )  # fmt: skip
+
+
+def _refuse_names(archive: Source, wanted: Sequence[zipfile.ZipInfo]) -> None:
+    """A name is all that tells one member from another."""
+    seen: set[str] = set()
+    for name in map(member_name, wanted):
+        if name in seen:
+            raise DuplicateMember(
+                told("{file} has two files named {member}.", file=archive.name, member=name),
+                remedy=told("Rename or remove one of them and pack the archive again."),
+                member=name,
+            )
+        seen.add(name)
+
+
+def _refuse_packing(archive: Source, info: zipfile.ZipInfo) -> None:
+    """Locked with a password, or packed by a method that cannot be read within bounds."""
+    name = shown_name(archive.name, member_name(info))
+    if info.flag_bits & _ENCRYPTED or info.compress_type == _AES:
+        raise EncryptedFile(
+            told("{file} is locked with a password.", file=name),
+            remedy=told("Pack it again without a password."),
+            member=member_name(info),
+        )
+    if info.compress_type not in _READ:
+        method = _METHODS.get(info.compress_type, f"{info.compress_type}")
+        raise UnsupportedCompression(
+            told("{file} is compressed by the method {method}, which is not read.", file=name, method=method),
+            remedy=told("Pack it again as an ordinary zip (method deflate), or send the file itself."),
+            member=member_name(info), method=method,
+        )  # fmt: skip
+
+
+def _refuse_nested(archive: Source, info: zipfile.ZipInfo, start: bytes) -> None:
+    """An archive inside; one in disguise is refused by its own run."""
+    what = next((what for at, mark, what in _ARCHIVE_MARKS if start[at : at + len(mark)] == mark), None)
+    if start.startswith(b"PK\x05\x06") or (start.startswith(b"PK\x03\x04") and not _is_document(start)):
+        what = "a zip archive"
+    if what is not None:
+        raise nested(shown_name(archive.name, member_name(info)), member_name(info), what)
+
+
+def nested(file: str, member: str, what: str) -> NestedArchive:
+    """The error for an archive in an archive."""
+    return NestedArchive(
+        told("{file} is {what} inside an archive.", file=file, what=what),
+        remedy=told("Unpack it, and send its files or pack them into one archive."),
+        member=member, looks_like=what,
+    )  # fmt: skip
+
+
+def _is_document(start: bytes) -> bool:
+    """Whether the first file of a zip, named from byte 30 on, is one that only documents begin with."""
+    return start[30:].startswith(_DOCUMENT_PARTS)
