@@ -20,6 +20,7 @@ import pyarrow as pa
 
 # Imported for its effect: it registers the rules that `column(is_email=True)` names.
 from import_pipeline.catalog import rules  # noqa: F401
+from import_pipeline.catalog.defaults import wrong_default
 from import_pipeline.errors import ConfigurationError
 from import_pipeline.language import Language
 
@@ -169,6 +170,10 @@ class Dataset:
         """Declared columns in the model's order, without `extra`."""
         return tuple(_column(name, c) for name, c in self.schema.columns.items())
 
+    def existing_for(self, options: SenderOptions) -> Existing:
+        """What happens to a row whose key is in the table, for a file sent with these options."""
+        return options.on_existing or self.defaults.on_existing or self.existing
+
     @cached_property
     def fingerprint(self) -> str:
         """First 16 hex of sha256 over columns, checks and policies: what decides how a file is read."""
@@ -240,6 +245,7 @@ def _validate(dataset: Dataset) -> None:
     except (TypeError, pandera.errors.SchemaInitError) as error:
         raise _wrong(dataset, f"{error}.", "See docs/add-a-dataset.md.") from error
     _validate_policies(dataset)
+    _validate_defaults(dataset)
     _validate_model(dataset, schema)
     _validate_columns(dataset, columns)
     _validate_key(dataset, columns)
@@ -273,6 +279,13 @@ def _validate_policies(dataset: Dataset) -> None:
         raise _wrong(
             dataset, f"there is no time zone {dataset.timezone!r}.", "Use one such as America/Sao_Paulo."
         ) from error
+
+
+def _validate_defaults(dataset: Dataset) -> None:
+    """Refuse defaults that no file could be read with."""
+    wrong = wrong_default(dataset.defaults, has_key=bool(dataset.key))
+    if wrong is not None:
+        raise _wrong(dataset, f"its default {wrong.option}={wrong.value!r} is not allowed.", wrong.remedy)
 
 
 def _validate_model(dataset: Dataset, schema: pandera.DataFrameSchema) -> None:

@@ -19,20 +19,19 @@ from import_pipeline.cli.console import (
 )
 from import_pipeline.cli.exit_codes import exit_code
 from import_pipeline.cli.options import (
+    READING,
     DatasetOption,
-    DateOrderOption,
-    DecimalOption,
-    DelimiterOption,
-    EncodingOption,
     FileArgument,
     JsonOption,
     choose_dataset,
     state_options,
+    takes,
 )
 
 STEPS = ("opening", "reading", "checking", "searching for duplicates", "reporting")
 
 
+@takes(**READING)
 def check(
     file: FileArgument,
     dataset: DatasetOption,
@@ -42,11 +41,9 @@ def check(
             "--output", "-o", help="Folder for the results. Default: check-<file>.", file_okay=False
         ),
     ] = None,
-    encoding: EncodingOption = None,
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    date_order: DateOrderOption = None,
     as_json: JsonOption = False,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Check a file on this machine: same reading, rules and duplicate search as an import.
 
@@ -58,9 +55,7 @@ def check(
     from import_pipeline.settings import load_settings
 
     chosen = choose_dataset(load_datasets(load_settings().datasets), dataset)
-    stated = state_options(
-        encoding=encoding, delimiter=delimiter, decimal=decimal, date_order=date_order
-    ).options
+    stated = state_options(**options).options
     folder = output or Path(f"check-{file.stem}")
     with _Steps() as steps:
         checked = check_file(file, chosen, stated, folder, steps.show)

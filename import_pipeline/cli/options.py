@@ -1,9 +1,11 @@
 """Options that several commands share, and what of them can be judged without any service."""
 
 import difflib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,10 +43,67 @@ DecimalOption = Annotated[
 DateOrderOption = Annotated[
     str | None, typer.Option(help="Order of dates: `dmy`, `mdy` or `ymd`. Default: by the whole column.")
 ]
+HeaderRowOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Row with the column names, from 1; 0: there is none. Default: found out."),
+]
+SheetOption = Annotated[
+    str | None, typer.Option(help="The one sheet to read. Default: every visible sheet whose header fits.")
+]
+OnExistingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A row whose key is in the table: `skip`, `update` or `reject`. Default: as the dataset says."
+    ),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Do everything but load: report what an import would give.")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Import even if the same bytes were before.")]
+
+
+# What a sender can state about how a file is read, and what is done with its rows.
+READING: dict[str, Any] = {
+    "encoding": EncodingOption,
+    "delimiter": DelimiterOption,
+    "decimal": DecimalOption,
+    "date_order": DateOrderOption,
+    "header_row": HeaderRowOption,
+    "sheet": SheetOption,
+}
+LOADING: dict[str, Any] = {
+    "on_existing": OnExistingOption,
+    "dry_run": DryRunOption,
+    "force": ForceOption,
+}
+
+
+def takes(**options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a sender; they reach it together, as its argument `options`.
+
+    Args:
+        options: annotation of each by its name, as in `READING` and `LOADING`.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def run(**given: Any) -> None:
+            stated = {name: given.pop(name) for name in options}
+            command(**given, options=stated)
+
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != "options"]
+        added = [_parameter(name, annotation) for name, annotation in options.items()]
+        # Typer asks for both, and would find those of `command` itself.
+        run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in (*own, *added)}
+        return run
+
+    return decorate
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    default = False if annotation.__origin__ is bool else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def choose_dataset(datasets: Mapping[str, Dataset], name: str) -> Dataset:
@@ -60,7 +119,7 @@ def choose_dataset(datasets: Mapping[str, Dataset], name: str) -> Dataset:
     raise typer.BadParameter(f"There is no dataset {name!r}. {hint}", param_hint="--dataset")
 
 
-def state_options(**stated: str | bool | None) -> Statement:
+def state_options(**stated: str | int | bool | None) -> Statement:
     """What a sender states on the command line, read by the same parser as object metadata.
 
     Args:

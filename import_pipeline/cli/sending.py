@@ -14,20 +14,17 @@ from import_pipeline.cli.console import messages, print_json, say, warn
 from import_pipeline.cli.exit_codes import exit_code
 from import_pipeline.cli.options import (
     DEFAULT_WORKSPACE,
+    LOADING,
+    READING,
     DatasetOption,
-    DateOrderOption,
-    DecimalOption,
-    DelimiterOption,
-    DryRunOption,
-    EncodingOption,
     FileArgument,
     FilesArgument,
-    ForceOption,
     JsonOption,
     NameOption,
     WorkspaceOption,
     choose_dataset,
     state_options,
+    takes,
 )
 from import_pipeline.errors import BadOption
 from import_pipeline.flow.arrivals.options import Statement
@@ -36,54 +33,42 @@ from import_pipeline.settings import Settings
 TICKS_WITHOUT_NOTICE = 3
 
 
+@takes(**READING, **LOADING)
 def upload(
     files: FilesArgument,
     dataset: DatasetOption,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     name: NameOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the import until it is reported.")] = False,
-    encoding: EncodingOption = None,
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    date_order: DateOrderOption = None,
-    dry_run: DryRunOption = False,
-    force: ForceOption = False,
     as_json: JsonOption = False,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Upload files into the bucket, where the sensor notices them.
 
     With --wait the exit code is the worst outcome: 0 completed, 3 completed with rejects, 4 refused,
     5 failed, 6 duplicate file.
     """
-    stated = state_options(
-        encoding=encoding, delimiter=delimiter, decimal=decimal, date_order=date_order,
-        dry_run=dry_run, force=force, name=name, uploaded_by=_user(),
-    )  # fmt: skip
+    stated = state_options(**options, name=name, uploaded_by=_user())
     _send_and_follow(files, dataset, workspace, stated, wait=wait, as_json=as_json)
 
 
+@takes(**READING, **LOADING)
 def import_file(
     file: FileArgument,
     dataset: DatasetOption,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     name: NameOption = None,
-    encoding: EncodingOption = None,
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    date_order: DateOrderOption = None,
-    dry_run: DryRunOption = False,
-    force: ForceOption = False,
     as_json: JsonOption = False,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Upload a file and wait until it is imported and reported.
 
     Exit code: 0 completed, 3 completed with rejects, 4 refused, 5 failed, 6 duplicate file.
     --json prints the ledger's row.
     """
-    stated = state_options(
-        encoding=encoding, delimiter=delimiter, decimal=decimal, date_order=date_order,
-        dry_run=dry_run, force=force, name=name, uploaded_by=_user(),
-    )  # fmt: skip
+    stated = state_options(**options, name=name, uploaded_by=_user())
     _send_and_follow([file], dataset, workspace, stated, wait=True, as_json=as_json, single=True)
 
 

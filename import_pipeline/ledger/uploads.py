@@ -160,7 +160,8 @@ def find_first_import(conn: psycopg.Connection, opened: OpenedUpload, dataset: D
         SELECT f.upload_id FROM imports.uploads f
         WHERE f.sha256 = %(sha256)s AND f.workspace = %(workspace)s AND f.dataset = %(dataset)s
           AND f.fingerprint = %(fingerprint)s AND f.state = ANY(%(published)s)
-          AND f.options - %(ignored)s::text[] = %(options)s::jsonb - %(ignored)s::text[]
+          AND jsonb_strip_nulls(f.options - %(ignored)s::text[])
+              = jsonb_strip_nulls(%(options)s::jsonb - %(ignored)s::text[])
           AND f.upload_id <> %(upload_id)s
           AND NOT (%(updates)s AND EXISTS (
               SELECT FROM imports.uploads o
@@ -177,7 +178,7 @@ def find_first_import(conn: psycopg.Connection, opened: OpenedUpload, dataset: D
             "options": options_json(opened.options),
             "ignored": list(_OPTIONS_THAT_DECIDE_NOTHING),
             "upload_id": opened.upload_id,
-            "updates": dataset.existing == "update",
+            "updates": dataset.existing_for(opened.options) == "update",
         },
     ).fetchone()
     return None if row is None else str(row[0])

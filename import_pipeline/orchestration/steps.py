@@ -7,7 +7,7 @@ Reporting and refusing, the two ways an upload ends, stand in `ending.py`.
 from dataclasses import replace
 
 from import_pipeline.errors import ChecksumMismatch, TableDoesNotFit
-from import_pipeline.flow.arrivals.options import merged_options, read_statement
+from import_pipeline.flow.arrivals.options import merged_options, read_statement, require_applicable
 from import_pipeline.flow.arrivals.originals import require_original
 from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.source import ObjectSource
@@ -176,6 +176,7 @@ def _inspect(session: Session, row: UploadRow, *, dry_run: bool, rows_per_batch:
             conn, row.upload_id, human_name=statement.facts.name, uploaded_by=statement.facts.uploaded_by
         )
     options = merged_options(statement, defaults=session.dataset.defaults, dry_run=dry_run)
+    require_applicable(options, session.dataset)
     found = inspect_file(
         ObjectSource(session.bucket, source), session.dataset, options, rows_per_batch=rows_per_batch
     )

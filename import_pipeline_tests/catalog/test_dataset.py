@@ -37,6 +37,15 @@ def test_a_dataset_knows_the_file_and_line_of_its_declaration():
         ({"maximum_reject_share": 2}, "maximum_reject_share"),
         ({"maximum_size": 0}, "maximum_size"),
         ({"timezone": "Brazil/Nowhere"}, "no time zone 'Brazil/Nowhere'"),
+        ({"defaults": SenderOptions(encoding="klingon")}, "default encoding='klingon'"),
+        ({"defaults": SenderOptions(encoding="hex")}, "default encoding='hex'"),
+        ({"defaults": SenderOptions(delimiter=":")}, "default delimiter=':'"),
+        ({"defaults": SenderOptions(decimal="comma")}, "default decimal='comma'"),
+        ({"defaults": SenderOptions(date_order="DMY")}, "default date_order='DMY'"),
+        ({"defaults": SenderOptions(header_row=-1)}, "default header_row=-1"),
+        ({"defaults": SenderOptions(sheet=" ")}, "default sheet=' '"),
+        ({"defaults": SenderOptions(on_existing="replace")}, "default on_existing='replace'"),
+        ({"defaults": SenderOptions(on_existing="skip")}, "default on_existing='skip'"),
     ],
 )
 def test_a_declaration_that_cannot_work_is_refused_with_file_and_line(declared, told):

@@ -30,9 +30,16 @@ def test_every_option_on_the_page_is_one_and_every_option_is_on_the_page():
     assert named == known
 
 
-def test_check_takes_the_first_four_options_of_a_sender():
-    assert {"--encoding", "--delimiter", "--decimal", "--date-order"} <= options("check")
-    assert not {"--dry-run", "--force", "--name"} & options("check")
+def test_check_takes_the_options_that_say_how_a_file_is_read():
+    reading = {"--encoding", "--delimiter", "--decimal", "--date-order", "--header-row", "--sheet"}
+    assert reading <= options("check")
+    assert not {"--on-existing", "--dry-run", "--force", "--name"} & options("check")
+
+
+def test_whoever_sends_a_file_may_state_everything():
+    stated = {"--header-row", "--sheet", "--on-existing", "--dry-run", "--force", "--name", "--decimal"}
+    assert stated <= options("upload")
+    assert options("upload") - {"--wait"} == options("import")
 
 
 def test_the_exit_codes_are_those_of_the_code():

@@ -27,6 +27,7 @@ def test_an_upload_carries_its_checksum_and_what_its_sender_states(typed, leads_
     sent = typed(
         "upload", leads_file, "-d", "leads", "-w", "acme", "--name", "Feira de São Paulo",
         "--encoding", "cp1252", "--delimiter", "tab", "--dry-run", "--json",
+        "--header-row", "0", "--sheet", "Março", "--on-existing", "update",
     )  # fmt: skip
 
     assert sent.exit_code == 0
@@ -40,6 +41,9 @@ def test_an_upload_carries_its_checksum_and_what_its_sender_states(typed, leads_
     assert metadata["encoding"] == "cp1252"
     assert metadata["delimiter"] == "tab"
     assert metadata["dry-run"] == "true"
+    assert metadata["header-row"] == "0"
+    assert metadata["sheet"] == "Março"
+    assert metadata["on-existing"] == "update"
     assert "force" not in metadata
 
 

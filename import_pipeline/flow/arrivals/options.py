@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import BadOption
+from import_pipeline.language import told
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.bucket import Bucket
 
@@ -22,8 +23,11 @@ DELIMITERS = {
 }  # fmt: skip
 DECIMALS = {",": ",", "comma": ",", ".": ".", "point": "."}
 DATE_ORDERS = {order: order for order in ("dmy", "mdy", "ymd")}
+ON_EXISTING = {policy: policy for policy in ("skip", "update", "reject")}
 SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 LONGEST_NAME = 200
+# A spreadsheet has no more rows than this; a header further down is a slip of the keyboard.
+LAST_HEADER_ROW = 1_048_576
 
 T = TypeVar("T")
 
@@ -73,6 +77,9 @@ def parse_statement(metadata: Mapping[str, str]) -> Statement:
         delimiter=_one_of("delimiter", stated, DELIMITERS),
         decimal=_one_of("decimal", stated, DECIMALS),  # type: ignore[arg-type]
         date_order=_one_of("date-order", stated, DATE_ORDERS),  # type: ignore[arg-type]
+        header_row=_header_row(stated.get("header-row")),
+        sheet=stated.get("sheet") or None,
+        on_existing=_one_of("on-existing", stated, ON_EXISTING),  # type: ignore[arg-type]
         dry_run=bool(_one_of("dry-run", stated, SWITCHES)),
         force=bool(_one_of("force", stated, SWITCHES)),
     )
@@ -92,6 +99,9 @@ def statement_metadata(statement: Statement) -> dict[str, str]:
         "delimiter": {"\t": "tab"}.get(options.delimiter or "", options.delimiter),
         "decimal": options.decimal,
         "date-order": options.date_order,
+        "header-row": None if options.header_row is None else str(options.header_row),
+        "sheet": options.sheet,
+        "on-existing": options.on_existing,
         "dry-run": "true" if options.dry_run else None,
         "force": "true" if options.force else None,
         "name": facts.name,
@@ -126,6 +136,24 @@ def merged_options(
     )
 
 
+def require_applicable(options: SenderOptions, dataset: Dataset) -> None:
+    """Refuse an option that could not do what its sender expects of it.
+
+    Raises:
+        BadOption: `on-existing` for a dataset without a key, which only appends.
+    """
+    if options.on_existing is not None and not dataset.key:
+        raise BadOption(
+            told(
+                "The option `on-existing` cannot be used: rows of {dataset} have no key; all are new.",
+                dataset=dataset.name,
+            ),
+            remedy=told("Leave the option out."),
+            option="on-existing",
+            value=options.on_existing,
+        )
+
+
 def _one_of(option: str, stated: Mapping[str, str], allowed: Mapping[str, T]) -> T | None:
     value = stated.get(option)
     if value is None or value == "":
@@ -148,6 +176,16 @@ def _encoding(value: str | None) -> str | None:
             "encoding", value, "Use one such as utf-8, cp1252, latin-1 or utf-16, or leave it out."
         ) from None
     return name
+
+
+def _header_row(value: str | None) -> int | None:
+    if not value:
+        return None
+    if re.fullmatch(r"[0-9]{1,7}", value) is None or int(value) > LAST_HEADER_ROW:
+        raise _bad(
+            "header-row", value, "State the row with the column names, counted from 1; 0 if there is none."
+        )
+    return int(value)
 
 
 def _written(name: str) -> str:

@@ -37,7 +37,7 @@ def decide(conn: psycopg.Connection, tables: LoadTables, losers: pa.Table) -> di
     _load_losers(conn, losers)
     if tables.dataset.key:
         _analyze_staged(conn, tables)
-        if tables.dataset.existing == "reject":
+        if tables.existing == "reject":
             _decide_rejected(conn, tables)
         else:
             _decide_kept(conn, tables)
@@ -93,7 +93,7 @@ def _decide_kept(conn: psycopg.Connection, tables: LoadTables) -> None:
             " FROM {staged} s WHERE EXISTS ({losing})"
         ).format(decided=DECIDED, staged=tables.staged, losing=_LOSING_ROWS)
     )
-    verdict = _updating(tables) if tables.dataset.existing == "update" else _SKIPPING
+    verdict = _updating(tables) if tables.existing == "update" else _SKIPPING
     conn.execute(
         sql.SQL(
             "INSERT INTO {decided} SELECT s._row_number, {verdict}, t.ctid"

@@ -11,7 +11,7 @@ from functools import cached_property
 import psycopg
 from psycopg import sql
 
-from import_pipeline.catalog.dataset import EXTRA_COLUMN, Dataset
+from import_pipeline.catalog.dataset import EXTRA_COLUMN, Dataset, Existing
 from import_pipeline.catalog.types import postgres_type
 from import_pipeline.records import OpenedUpload
 
@@ -89,6 +89,11 @@ class LoadTables:
         """Declared columns in the model's order, then `extra` where the dataset keeps it."""
         extra = (EXTRA_COLUMN,) if self.dataset.unknown_columns == "keep" else ()
         return (*(c.name for c in self.dataset.columns), *extra)
+
+    @property
+    def existing(self) -> Existing:
+        """What happens to a row whose key is in the table."""
+        return self.dataset.existing_for(self.opened.options)
 
     @property
     def columns(self) -> sql.Composed:

@@ -1,10 +1,13 @@
 """What senders state: read exactly, or refused naming what is allowed."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.datasets.leads import DATASET as LEADS
 from import_pipeline.errors import BadOption
 from import_pipeline.flow.arrivals.options import (
     StatedFacts,
@@ -12,6 +15,7 @@ from import_pipeline.flow.arrivals.options import (
     merged_options,
     parse_statement,
     read_statement,
+    require_applicable,
     statement_metadata,
 )
 from import_pipeline.records import ListedObject
@@ -23,10 +27,13 @@ SHA = "ab" * 32
 def test_every_option_is_read_in_the_words_people_use() -> None:
     stated = {
         "Encoding": "Windows-1252", "delimiter": "semicolon", "decimal": "comma", "date_order": "DMY",
+        "Header-Row": "0", "sheet": "Março 2026", "on_existing": "Update",
         "dry-run": "yes", "force": "0", "name": " March\nleads ", "SHA256": SHA.upper(),
         "uploaded-by": "ana@x.com", "mtime": "1700000000", "s3cmd-attrs": "x",
     }  # fmt: skip
-    options = SenderOptions("windows-1252", ";", ",", "dmy", dry_run=True, force=False)
+    options = SenderOptions(
+        "windows-1252", ";", ",", "dmy", header_row=0, sheet="Março 2026", on_existing="update", dry_run=True
+    )
     assert parse_statement(stated) == Statement(options, StatedFacts("March leads", SHA, "ana@x.com"))
 
 
@@ -41,6 +48,10 @@ def test_nothing_stated_is_nothing_assumed() -> None:
         ("delimiter", ":", "comma"),
         ("decimal", "'", "Use one of: ,, comma, ., point."),
         ("date-order", "ddmmyy", "dmy, mdy, ymd"),
+        ("header-row", "-1", "counted from 1"),
+        ("header-row", "2.0", "counted from 1"),
+        ("header-row", "1048577", "counted from 1"),
+        ("on-existing", "replace", "skip, update, reject"),
         ("dry-run", "maybe", "true"),
         ("force", "x\x1b[31m" + "y" * 500, "true"),
         ("sha256", "abc", "64 hexadecimal"),
@@ -61,6 +72,9 @@ options = st.builds(
     delimiter=st.sampled_from([None, ",", ";", "\t", "|"]),
     decimal=st.sampled_from([None, ",", "."]),
     date_order=st.sampled_from([None, "dmy", "mdy", "ymd"]),
+    header_row=st.none() | st.integers(0, 1_048_576),
+    sheet=st.sampled_from([None, "Plan1", "1º trimestre; 2026", "0"]),
+    on_existing=st.sampled_from([None, "skip", "update", "reject"]),
     dry_run=st.booleans(),
     force=st.booleans(),
 )
@@ -81,6 +95,15 @@ def test_a_switch_is_on_if_anyone_turns_it_on() -> None:
     assert merged_options(SenderOptions(force=True)).force
     defaults = SenderOptions(decimal=".", encoding="cp1252", force=True)
     assert merged_options(stated, defaults=defaults) == SenderOptions(decimal=",", force=True)
+
+
+def test_what_to_do_with_known_keys_cannot_be_stated_where_rows_have_none() -> None:
+    stated = SenderOptions(on_existing="update")
+    require_applicable(stated, LEADS)
+    require_applicable(SenderOptions(), replace(LEADS, key=()))
+    with pytest.raises(BadOption, match="rows of leads have no key") as caught:
+        require_applicable(stated, replace(LEADS, key=()))
+    assert caught.value.fields["option"] == "on-existing"
 
 
 def test_metadata_of_an_object_are_read_from_the_bucket(s3, bucket_name: str) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from import_pipeline.catalog.dataset import Dataset, SenderOptions
+from import_pipeline.catalog.dataset import Dataset, Existing, SenderOptions
 from import_pipeline.errors import BatchesMissing, CountsDoNotBalance, TableDoesNotFit, TooManyRejects
 from import_pipeline.flow.loading.counting import check_reject_share, count_in_table
 from import_pipeline.flow.loading.outcomes import read_outcomes
@@ -251,6 +251,58 @@ def test_the_same_bytes_again_are_a_duplicate_file_that_points_at_the_first(worl
     assert world.query("SELECT count(*) FROM things") == [(0,)]
     forced = world.make(dataset, [thing("a")], sha256="same", options=SenderOptions(force=True))
     assert world.load(forced).counts.inserted == 1
+
+
+@pytest.mark.parametrize("declared", ["skip", "update", "reject"])
+@pytest.mark.parametrize(
+    ("stated", "name", "outcome"),
+    [("skip", "old", "duplicate"), ("update", "new", "updated"), ("reject", "old", "rejected")],
+)
+def test_what_the_sender_says_of_existing_keys_wins_over_the_dataset(
+    world: World, declared: str, stated: Existing, name: str, outcome: str
+) -> None:
+    dataset = things(existing=declared)
+    world.install(dataset)
+    world.load(world.make(dataset, [thing("a", "old")]))
+    options = SenderOptions(on_existing=stated)
+    made = world.make(dataset, [thing("a", "new")], at=NOON + timedelta(days=1), options=options)
+    dry = world.load(made, dry_run=True)
+    published = world.load(world.take_over(made))
+    assert getattr(published.counts, outcome) == 1
+    assert dry.counts == published.counts
+    assert world.query(NAMES) == [("a", name)]
+
+
+def test_a_datasets_default_for_existing_keys_holds_where_the_sender_says_nothing(world: World) -> None:
+    dataset = things(existing="skip", defaults=SenderOptions(on_existing="reject"))
+    world.install(dataset)
+    world.load(world.make(dataset, [thing("a")]))
+    assert world.load(world.make(dataset, [thing("a")])).counts.rejected == 1
+
+
+def test_the_same_bytes_under_another_option_are_no_duplicate_file(world: World) -> None:
+    dataset = things(existing="skip")
+    world.install(dataset)
+    world.load(world.make(dataset, [thing("a", "old")], sha256="same"))
+    updating = SenderOptions(on_existing="update")
+    later = NOON + timedelta(days=1)
+    again = world.make(dataset, [thing("a", "new")], sha256="same", options=updating, at=later)
+    assert world.load(again).counts.updated == 1
+    third = world.make(dataset, [thing("a", "new")], sha256="same", options=updating, at=later)
+    assert world.load(third).duplicate_of == again.opened.upload_id
+    world.load(world.make(dataset, [thing("b")], at=later))
+    fourth = world.make(dataset, [thing("a", "new")], sha256="same", options=updating, at=later)
+    assert world.load(fourth).state == "completed", "something else was published since, and may be undone"
+
+
+def test_an_upload_of_before_an_option_existed_is_still_found_as_the_first(world: World) -> None:
+    dataset = things()
+    world.install(dataset)
+    first = world.make(dataset, [thing("a")], sha256="same")
+    world.load(first)
+    world.query("UPDATE imports.uploads SET options = options - 'header_row' - 'sheet' - 'on_existing'")
+    again = world.load(world.make(dataset, [thing("a")], sha256="same"))
+    assert again.duplicate_of == first.opened.upload_id
 
 
 def test_a_trigger_that_drops_a_row_fails_the_publish_and_leaves_the_table_as_it_was(world: World) -> None:
