@@ -1,6 +1,7 @@
-"""Which header cell is which declared column, and what of the header is a reason to refuse the file.
+"""Which row is the header, which of its cells is which declared column, and when the file is refused.
 
-Names are compared by `normalise_header`: case, accents, spaces and punctuation do not count.
+Names are compared by `normalise_header`: case, accents, spaces and punctuation do not count. Every format
+with a header asks here; how its rows are cut into cells is the format's.
 """
 
 import difflib
@@ -9,13 +10,18 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from import_pipeline.catalog.dataset import Dataset, normalise_header
-from import_pipeline.errors import DuplicateHeader, MissingColumns, UnknownColumns
+from import_pipeline.catalog.dataset import Dataset, SenderOptions, normalise_header
+from import_pipeline.errors import BadOption, DuplicateHeader, MissingColumns, UnknownColumns
 from import_pipeline.flow.batches.evidence import WHITE_SPACE
 from import_pipeline.formula_guard import unguard
+from import_pipeline.language import told
 
 # The columns that a rejected.csv of ours ends with.
 OUR_COLUMNS = ("_import_row", "_import_upload", "_import_errors")
+# Rows, blank ones included, among which a header is looked for.
+HEADER_SEARCHED = 50
+# A row that names so many columns, all required ones among them, is no title.
+_ENOUGH_NAMES = 2
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,67 @@ def matched_columns(header: Sequence[str], dataset: Dataset) -> dict[str, list[i
     return found
 
 
+def find_header(rows: Sequence[Sequence[str]], dataset: Dataset) -> int | None:
+    """Index of the header among the first rows of a file; None if none of them names a declared column.
+
+    The first row that names two declared columns and all required ones; where there is none, the first
+    of those that name most. So a longer header further down never turns the rows above it into titles.
+
+    Args:
+        rows: cells of the file's rows from its first on, blank ones included; 50 are looked at.
+    """
+    required = {column.name for column in dataset.columns if column.required}
+    best, most = None, 0
+    for index, row in enumerate(rows[:HEADER_SEARCHED]):
+        named = matched_columns(row, dataset)
+        if len(named) >= _ENOUGH_NAMES and required <= named.keys():
+            return index
+        if len(named) > most:
+            best, most = index, len(named)
+    return best
+
+
+def stated_header_row(options: SenderOptions, dataset: Dataset) -> int | None:
+    """The header's row as the sender or the dataset states it, from 1; 0: there is none; None: not stated.
+
+    Raises:
+        BadOption: it is below 0, or 0 in a dataset whose files must have a header.
+    """
+    row = options.header_row if options.header_row is not None else dataset.defaults.header_row
+    if row is None or row > 0 or (row == 0 and dataset.header == "optional"):
+        return row
+    if row == 0:
+        raise BadOption(
+            told("The option header-row says 0, but files for {dataset} must have a header.",
+                 dataset=dataset.name),
+            remedy=told("Add a first row that names the columns, and leave the option out."),
+            option="header_row", value=row,
+        )  # fmt: skip
+    raise BadOption(
+        told("The option header-row says {row}.", row=row),
+        remedy=told("State the number of the row that names the columns, or leave the option out."),
+        option="header_row", value=row,
+    )  # fmt: skip
+
+
+def declared_header(dataset: Dataset, cells: int) -> tuple[str, ...]:
+    """The header of a file without one: the declared columns in their order.
+
+    Args:
+        cells: number of cells of the file's rows; columns beyond them are not there.
+    """
+    return tuple(column.name for column in dataset.columns)[:cells]
+
+
 def map_header(written: Sequence[str], dataset: Dataset, file_name: str) -> MappedHeader:
     """Find the declared columns in a header.
 
+    Two unknown columns of one name are both kept (`extra` numbers them). A column without a name is
+    unknown, but no reason to refuse the file: exports often end each line with a delimiter. Where the
+    dataset refuses unknown columns, a row that has something in it is a reject.
+
     Raises:
-        DuplicateHeader: two headers name the same column, or are the same text.
+        DuplicateHeader: two headers name the same declared column.
         MissingColumns: a required column is not there.
         UnknownColumns: there are others, and the dataset refuses them.
     """
@@ -62,48 +124,56 @@ def map_header(written: Sequence[str], dataset: Dataset, file_name: str) -> Mapp
         raise _missing(missing, theirs, dataset, file_name)
     mapping = {column.name: found[column.name][0] for column in dataset.columns if column.name in found}
     unknown = tuple(p for p in range(len(theirs)) if p not in mapping.values())
-    if unknown and dataset.unknown_columns == "refuse":
-        names = [header_name(theirs, position) for position in unknown]
+    named = [theirs[p].strip(WHITE_SPACE) for p in unknown if theirs[p].strip(WHITE_SPACE)]
+    if named and dataset.unknown_columns == "refuse":
         raise UnknownColumns(
-            f"{file_name} has columns that {dataset.name} does not know: {_listed(names)}.",
-            remedy="Remove or rename them and send the file again.",
-            headers=names,
-        )
+            told("{file} has columns that {dataset} does not know: {headers}.",
+                 file=file_name, dataset=dataset.name, headers=_listed(named)),
+            remedy=told("Remove or rename them and send the file again."),
+            headers=named,
+        )  # fmt: skip
     return MappedHeader(header, mapping, unknown, ours)
 
 
 def _refuse_duplicates(header: Sequence[str], found: dict[str, list[int]], file_name: str) -> None:
-    same: dict[str, list[int]] = {}
-    for position, cell in enumerate(header):
-        if cell.strip(WHITE_SPACE):
-            same.setdefault(cell.strip(WHITE_SPACE), []).append(position)
-    for name, positions in [*found.items(), *same.items()]:
+    for name, positions in found.items():
         if len(positions) > 1:
             cells = [header[position].strip(WHITE_SPACE) for position in positions]
             numbers = [position + 1 for position in positions]
             raise DuplicateHeader(
-                f"{file_name}: columns {_listed(numbers)} are all {name!r} (headers {_listed(cells)}).",
-                remedy="Keep one of them, or give the others a different header.",
+                told("{file}: columns {numbers} are all {name!r} (headers {headers}).",
+                     file=file_name, numbers=_listed(numbers), name=name, headers=_listed(cells)),
+                remedy=told("Keep one of them, or give the others a different header."),
                 headers=cells,
                 positions=numbers,
-            )
+            )  # fmt: skip
 
 
 def _missing(missing: list[str], header: Sequence[str], dataset: Dataset, file_name: str) -> MissingColumns:
     """The refusal, naming for each missing column the headers that look most like it."""
     by_name = {normalise_header(cell): cell.strip(WHITE_SPACE) for cell in header}
+    by_name.pop("", None)
     accepted = {column.name: column.headers for column in dataset.columns}
     nearest: dict[str, list[str]] = {}
     for column in missing:
         near = [n for a in accepted[column] for n in difflib.get_close_matches(a, by_name, n=3, cutoff=0.6)]
         nearest[column] = [by_name[n] for n in dict.fromkeys(near)][:3]
-    hints = [f"{_listed(headers)} looks like {column!r}" for column, headers in nearest.items() if headers]
-    hint = f" {'; '.join(hints)}." if hints else ""
     found = [header_name(header, position) for position in range(len(header))]
+    facts = {"file": file_name, "missing": _listed(missing), "found": _listed(found[:30])}
+    hints = [f"{column}: {_listed(headers)}" for column, headers in nearest.items() if headers]
+    if hints:
+        message = told(
+            "{file} has no column for {missing}. Columns found: {found}. Nearest: {nearest}.",
+            **facts, nearest="; ".join(hints),
+        )  # fmt: skip
+    else:
+        message = told("{file} has no column for {missing}. Columns found: {found}.", **facts)
     return MissingColumns(
-        f"{file_name} has no column for {_listed(missing)}. Columns found: {_listed(found[:30])}.{hint}",
-        remedy="Name the column so in the first line. If the columns found are not what the file holds, "
-        "state the option delimiter or encoding.",
+        message,
+        remedy=told(
+            "Name the column so in the header. If the columns found are not what the file holds, "
+            "state the option delimiter, encoding or header-row."
+        ),
         missing=missing,
         found=found,
         nearest=nearest,

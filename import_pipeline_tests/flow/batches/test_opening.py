@@ -199,9 +199,9 @@ def test_columns_not_declared_are_unknown_and_one_without_header_is_named_by_pos
     found = inspect(b"nome;;obs\nAna;1;2\n")
     assert found.unknown == (1, 2)
     assert [header_name(found.header, position) for position in found.unknown] == ["column 2", "obs"]
-    with pytest.raises(UnknownColumns, match="column 2") as refused:
+    with pytest.raises(UnknownColumns, match="obs") as refused:
         inspect(b"nome;;obs\nAna;1;2\n", people(unknown_columns="refuse"))
-    assert refused.value.fields["headers"] == ["column 2", "obs"]
+    assert refused.value.fields["headers"] == ["obs"]
 
 
 def test_a_missing_required_column_names_the_nearest_headers() -> None:
@@ -212,13 +212,10 @@ def test_a_missing_required_column_names_the_nearest_headers() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("header", "positions"), [("nome;cidade;NOME COMPLETO", [1, 3]), ("nome;obs;x; obs ", [2, 4])]
-)
-def test_a_header_twice_is_refused(header: str, positions: list[int]) -> None:
+def test_two_headers_of_one_declared_column_are_refused() -> None:
     with pytest.raises(DuplicateHeader) as refused:
-        inspect(f"{header}\n".encode())
-    assert refused.value.fields["positions"] == positions
+        inspect(b"nome;cidade;NOME COMPLETO\n")
+    assert refused.value.fields["positions"] == [1, 3]
 
 
 def test_a_file_of_ours_is_known_by_its_last_three_columns() -> None:
