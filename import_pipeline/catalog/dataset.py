@@ -4,6 +4,7 @@
 Finding dataset files is `discovery.py`'s, the rules are `rules.py`'s, tables are the ledger's.
 """
 
+import copy
 import hashlib
 import inspect
 import re
@@ -20,11 +21,11 @@ import pyarrow as pa
 
 # Imported for its effect: it registers the rules that `column(is_email=True)` names.
 from import_pipeline.catalog import rules  # noqa: F401
+from import_pipeline.catalog.types import JSON_ARROW, Case, ColumnType, type_of
 from import_pipeline.catalog.defaults import wrong_default
 from import_pipeline.errors import ConfigurationError
 from import_pipeline.language import Language
 
-Case = Literal["lower", "upper"]
 Existing = Literal["skip", "update", "reject"]
 EXTRA_COLUMN = "extra"
 _POLICIES = {
@@ -45,6 +46,7 @@ def column(
     personal: bool = False,
     case: Case | None = None,
     remove: str = "",
+    null_tokens: tuple[str, ...] | None = None,
     **checks: Any,
 ) -> Any:
     """Declare a column of a dataset's model.
@@ -54,12 +56,15 @@ def column(
             do not count. The attribute's own name always works.
         required: the header must be there and no cell may be empty.
         personal: masked in ledger, logs, events and Dagster metadata.
-        case: text is stored in this case.
-        remove: characters taken out of text before it is checked (`"-"` for plates).
+        case: text is stored in this case; else in that of its type.
+        remove: characters taken out of text before it is checked, beside those of its type.
+        null_tokens: what stands for an empty cell in this column; None: as the dataset says.
         checks: pandera's own (`ge=1900`, `isin=[…]`, `str_matches=…`) and ours
-            (`is_email=True`, see `catalog/rules.py`).
+            (`is_email=True`, see `catalog/rules.py`), beside those of its type.
     """
-    metadata = {"headers": headers, "personal": personal, "case": case, "remove": remove}
+    metadata = {
+        "headers": headers, "personal": personal, "case": case, "remove": remove, "null_tokens": null_tokens,
+    }  # fmt: skip
     wanted = {name: value for name, value in checks.items() if value is not False}
     return pandera.Field(nullable=not required, metadata=metadata, **wanted)
 
@@ -70,17 +75,25 @@ class Column:
 
     Attributes:
         name: column in table and model.
-        arrow_type: type of its values after parsing.
+        type: as declared; it has the parser.
         headers: normalised header names it answers to (`normalise_header`), own name first.
+        null_tokens: what stands for an empty cell, compared exactly after trimming; None: as the dataset
+            says.
     """
 
     name: str
-    arrow_type: pa.DataType
+    type: ColumnType
     headers: tuple[str, ...]
     required: bool
     personal: bool
     case: Case | None
     remove: str
+    null_tokens: tuple[str, ...] | None = None
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """Type of its values after parsing."""
+        return self.type.arrow_type
 
 
 @dataclass(frozen=True)
@@ -162,8 +175,14 @@ class Dataset:
 
     @cached_property
     def schema(self) -> pandera.DataFrameSchema:
-        """The model as a pandera schema."""
-        return self.model.to_schema()
+        """The model as a pandera schema, with the rules that its columns' types bring."""
+        schema = copy.deepcopy(self.model.to_schema())
+        for declared in schema.columns.values():
+            kind = type_of(declared.dtype)
+            own = {check.name for check in declared.checks}
+            rules_of_type = kind.checks.items() if kind is not None else ()
+            declared.checks += [getattr(pandera.Check, n)(v) for n, v in rules_of_type if n not in own]
+        return schema
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -192,18 +211,19 @@ def normalise_header(text: str) -> str:
 
 def _column(name: str, declared: Any) -> Column:
     meta = declared.metadata or {}
-    arrow_type = getattr(declared.dtype.type, "pyarrow_dtype", None)
-    if arrow_type is None:
+    kind = type_of(declared.dtype)
+    if kind is None:
         raise TypeError(f"column {name}: use a type of import_pipeline.catalog.types")
     names = dict.fromkeys(normalise_header(h) for h in (name, *meta.get("headers", ())))
     return Column(
         name=name,
-        arrow_type=arrow_type,
+        type=kind,
         headers=tuple(names),
         required=not declared.nullable,
         personal=bool(meta.get("personal")),
-        case=meta.get("case"),
-        remove=meta.get("remove", ""),
+        case=meta.get("case") or kind.case,
+        remove=kind.remove + meta.get("remove", ""),
+        null_tokens=meta.get("null_tokens"),
     )
 
 
@@ -219,7 +239,7 @@ def _declared_at() -> str:
 def _model_facts(model: type[pandera.DataFrameModel], schema: pandera.DataFrameSchema) -> list[Any]:
     """What of the model decides about rows: types, headers, checks with their source."""
     facts: list[Any] = [
-        (n, str(c.dtype), c.nullable, sorted((c.metadata or {}).items(), key=str),
+        (n, _type_facts(c.dtype), c.nullable, sorted((c.metadata or {}).items(), key=str),
          [(k.name, str(k.statistics)) for k in c.checks])
         for n, c in schema.columns.items()
     ]  # fmt: skip
@@ -231,6 +251,11 @@ def _model_facts(model: type[pandera.DataFrameModel], schema: pandera.DataFrameS
         except (OSError, TypeError):
             facts.append(cls.__qualname__)
     return facts
+
+
+def _type_facts(dtype: Any) -> tuple[Any, ...]:
+    kind = type_of(dtype)
+    return (str(dtype),) if kind is None else kind.facts()
 
 
 def _validate(dataset: Dataset) -> None:
@@ -332,5 +357,7 @@ def _validate_key(dataset: Dataset, columns: Mapping[str, Column]) -> None:
             raise _wrong(
                 dataset, f"its key names {name!r}, which is no column.", f"Columns: {', '.join(columns)}."
             )
+        if columns[name].arrow_type == JSON_ARROW:
+            raise _wrong(dataset, f"its key column {name!r} is JSON.", "Name one of another type.")
         if not columns[name].required:
             raise _wrong(dataset, f"its key column {name!r} may be empty.", "Declare it with required=True.")
