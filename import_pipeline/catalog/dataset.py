@@ -21,8 +21,8 @@ import pyarrow as pa
 
 # Imported for its effect: it registers the rules that `column(is_email=True)` names.
 from import_pipeline.catalog import rules  # noqa: F401
-from import_pipeline.catalog.types import JSON_ARROW, Case, ColumnType, type_of
 from import_pipeline.catalog.defaults import wrong_default
+from import_pipeline.catalog.types import JSON_ARROW, Case, ColumnType, type_of
 from import_pipeline.errors import ConfigurationError
 from import_pipeline.language import Language
 

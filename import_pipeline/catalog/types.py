@@ -16,6 +16,14 @@ from pandera.engines import pandas_engine
 Case = Literal["lower", "upper"]
 Evidence = Literal["decimal", "date"]
 JSON_ARROW = pa.json_(pa.string())
+_POSTGRES_TYPES = {
+    pa.string(): "text",
+    pa.int64(): "bigint",
+    pa.date32(): "date",
+    pa.timestamp("us", tz="UTC"): "timestamp with time zone",
+    pa.bool_(): "boolean",
+    JSON_ARROW: "jsonb",
+}
 # Signs and codes of each currency that a Money column may be declared in; no sign means the declared one.
 CURRENCY_SIGNS: Mapping[str, tuple[str, ...]] = {
     "BRL": ("R$", "BRL"),
@@ -135,7 +143,7 @@ def Money(currency: str = "BRL", precision: int = 14, scale: int = 2) -> Any:  #
         raise ValueError(f"the currency {currency!r} is not one of: {', '.join(CURRENCY_SIGNS)}")
     signs = CURRENCY_SIGNS[currency]
     name = f"Money({currency!r}, {precision}, {scale})"
-    money = ColumnType(
+    return ColumnType(
         name,
         pa.decimal128(precision, scale),
         "money",
@@ -143,7 +151,6 @@ def Money(currency: str = "BRL", precision: int = 14, scale: int = 2) -> Any:  #
         affixes=signs,
         example=f"{signs[0]} 1.234,56",
     )
-    return money
 
 
 def Percentage(precision: int = 7, scale: int = 4) -> Any:  # noqa: N802 - reads as a type
@@ -194,21 +201,11 @@ def postgres_type(arrow_type: pa.DataType) -> str:
     Raises:
         TypeError: a type that no dataset column may have.
     """
-    if arrow_type == JSON_ARROW:
-        return "jsonb"
-    if pa.types.is_string(arrow_type):
-        return "text"
-    if pa.types.is_int64(arrow_type):
-        return "bigint"
     if pa.types.is_decimal(arrow_type):
         return f"numeric({arrow_type.precision},{arrow_type.scale})"
-    if pa.types.is_date32(arrow_type):
-        return "date"
-    if pa.types.is_timestamp(arrow_type):
-        return "timestamp with time zone"
-    if pa.types.is_boolean(arrow_type):
-        return "boolean"
-    raise TypeError(f"a dataset column cannot be of type {arrow_type}; use import_pipeline.catalog.types")
+    if arrow_type not in _POSTGRES_TYPES:
+        raise TypeError(f"a dataset column cannot be of type {arrow_type}; use import_pipeline.catalog.types")
+    return _POSTGRES_TYPES[arrow_type]
 
 
 def _source(function: Callable[..., Any]) -> str:
