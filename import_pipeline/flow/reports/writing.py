@@ -1,4 +1,4 @@
-"""Writing the report of an upload: errors.csv, rejected.csv, and last summary.json.
+"""Writing the report of an upload: errors.csv, rejected.csv, summary.html, and last summary.json.
 
 The presence of summary.json says that the report is complete. Both files go through a local
 temporary folder batch by batch, so memory does not grow with the file.
@@ -27,7 +27,9 @@ from import_pipeline.flow.reports.csv_lines import (
     kinds_by_position,
 )
 from import_pipeline.flow.reports.masking import masked
+from import_pipeline.flow.reports.page import summary_page
 from import_pipeline.flow.reports.rows import BatchFindings, findings, gather_outcomes, messages_of
+from import_pipeline.flow.reports.samples import Samples
 from import_pipeline.flow.reports.summary import Named, named, refusal_of, summary_of
 from import_pipeline.formula_guard import ColumnKind, guard, unguard
 from import_pipeline.language import Language
@@ -43,6 +45,8 @@ from import_pipeline.storage.places import reports_prefix
 from import_pipeline.storage.store import Store
 
 SUMMARY, ERRORS, REJECTED = "summary.json", "errors.csv", "rejected.csv"
+PAGE = "summary.html"
+PAGE_TYPE = "text/html; charset=utf-8"
 ERROR_COLUMNS = ("row", "column", "value", "code", "severity", "message", "remedy")
 FIRST_ERRORS = 20
 JSON_TYPE = "application/json"
@@ -130,12 +134,19 @@ def write_reports(
     summary |= {
         "codes": dict(sorted(report.codes.items())),
         "errors": report.total_errors,
+        "errors_in_ledger": len(report.row_errors),
         "rejected_rows": report.rejected_rows,
-        "files": {"summary": prefix + SUMMARY, "errors": prefix + ERRORS, "rejected": rejected_key},
+        "files": {
+            "summary": prefix + SUMMARY,
+            "page": prefix + PAGE,
+            "errors": prefix + ERRORS,
+            "rejected": rejected_key,
+        },
     }
     if refusal is not None:
         summary["error"] = refusal_of(refusal, opened.language)
     summary |= dict(facts or {})
+    target.put_bytes(prefix + PAGE, _page(summary, report.samples, opened.language), PAGE_TYPE)
     _put_json(target, prefix + SUMMARY, summary)
     return WrittenReport(
         prefix=prefix,
@@ -160,18 +171,19 @@ def write_refusal(
     prefix: str | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> WrittenReport:
-    """Write the report of a file that was refused as a whole: summary.json alone."""
+    """Write the report of a file that was refused as a whole: the page and summary.json alone."""
     prefix = reports_prefix(upload.workspace, upload.dataset, upload.short_id) if prefix is None else prefix
     key = prefix + SUMMARY
-    for stale in (SUMMARY, ERRORS, REJECTED):
+    for stale in (SUMMARY, PAGE, ERRORS, REJECTED):
         target.delete_prefix(prefix + stale)
-    files = {"summary": key, "errors": None, "rejected": None}
+    files = {"summary": key, "page": prefix + PAGE, "errors": None, "rejected": None}
     summary = {
         **named(upload, "refused", language),
         "error": refusal_of(error, language),
         "files": files,
         **(facts or {}),
     }
+    target.put_bytes(prefix + PAGE, _page(summary, Samples(), language), PAGE_TYPE)
     _put_json(target, key, summary)
     return WrittenReport(prefix, key, None, None, 0, (), (), 0, {}, summary)
 
@@ -194,6 +206,7 @@ class _Files:
     def __post_init__(self) -> None:
         self.delimiter = self.opened.file.delimiter or ","
         self.headers = _own_headers(self.opened)
+        self.samples = Samples([sheet.name for sheet in self.opened.file.sheets])
         self.kinds = kinds_by_position(self.opened.file.mapping, self.dataset)
         self.kinds_by_column = kinds_by_column(self.dataset)
         self.errors_path, self.rejected_path = self.folder / ERRORS, self.folder / REJECTED
@@ -211,6 +224,7 @@ class _Files:
         self.errors_file.write(self._error_lines(errors))
         self.rejected_file.write(self._rejected_lines(found.rejected, errors))
         self.rejected_rows += found.rejected.num_rows
+        self.samples.add(errors)
         for entry in pc.value_counts(errors["code"]).to_pylist():
             self.codes[entry["values"]] += entry["counts"]
         listed = errors.filter(pc.not_equal(errors["severity"], "duplicate"))
@@ -311,6 +325,10 @@ def _compare(written: int, published: PublishedUpload | None, opened: OpenedUplo
         counted=published.counts.rejected,
         written=written,
     )
+
+
+def _page(summary: Mapping[str, Any], samples: Samples, language: Language) -> bytes:
+    return summary_page(summary, samples, language).encode()
 
 
 def _put_json(target: Store, key: str, content: Mapping[str, Any]) -> None:

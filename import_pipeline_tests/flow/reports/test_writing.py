@@ -190,7 +190,9 @@ def test_a_file_without_rejects_gets_no_rejected_file_and_an_old_one_goes(mixed:
     clean = check_file(b"code,name\n1,a\n", mixed.store.root.parent / "clean")
     report = clean.report(target=mixed.store)
     assert report.rejected_key is None
-    assert mixed.store.list_keys(PREFIX) == [PREFIX + "errors.csv", PREFIX + "summary.json"]
+    assert mixed.store.list_keys(PREFIX) == [
+        PREFIX + "errors.csv", PREFIX + "summary.html", PREFIX + "summary.json",
+    ]  # fmt: skip
 
 
 def test_a_header_alone_is_reported_with_the_warning_no_rows(tmp_path: Path) -> None:
@@ -213,7 +215,7 @@ def test_the_report_of_check_needs_no_outcomes_and_goes_to_a_folder(mixed: Check
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("kept")
     report = mixed.report(target=target, prefix="", published=mixed.published(state="checked"))
-    names = ["errors.csv", "mine.txt", "rejected.csv", "summary.json"]
+    names = ["errors.csv", "mine.txt", "rejected.csv", "summary.html", "summary.json"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     assert report.summary["duplicate_of"] is None
 
@@ -228,7 +230,7 @@ def test_a_refusal_names_the_error_its_remedy_and_the_option_that_settles_it(mix
         "code": "missing_columns", "message": "a.csv lacks `code`.", "remedy": "Rename it.",
         "option": "delimiter", "details": {"missing": ["code"]},
     }  # fmt: skip
-    assert mixed.store.list_keys(PREFIX) == [PREFIX + "summary.json"]
+    assert mixed.store.list_keys(PREFIX) == [PREFIX + "summary.html", PREFIX + "summary.json"]
 
 
 def test_a_file_refused_for_its_rejects_still_gets_all_of_them_back(mixed: Checked) -> None:
@@ -250,7 +252,7 @@ def test_a_report_in_the_bucket_says_what_its_files_are(mixed: Checked, s3, buck
     }
     assert types == {
         "errors.csv": "text/csv; charset=utf-8", "rejected.csv": "text/csv; charset=utf-8",
-        "summary.json": "application/json",
+        "summary.html": "text/html; charset=utf-8", "summary.json": "application/json",
     }  # fmt: skip
 
 
@@ -267,7 +269,7 @@ def test_the_summary_comes_last(mixed: Checked) -> None:
             super().put_file(key, *rest)
 
     mixed.report(target=Noting(mixed.store.root / "noted"))
-    assert [key.removeprefix(PREFIX) for key in order] == ["errors.csv", "rejected.csv", "summary.json"]
+    assert [key.removeprefix(PREFIX) for key in order] == ["errors.csv", "rejected.csv", "summary.html", "summary.json"]
 
 
 def test_an_assumed_date_order_is_a_warning_that_names_its_option(tmp_path: Path) -> None:
