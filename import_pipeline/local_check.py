@@ -45,7 +45,7 @@ WORKSPACE = "local"
 ATTEMPT = "check"
 MEMORY_LIMIT = "512MB"
 CLEAN_FILE = "clean.parquet"
-REPORT_FILES = ("summary.json", "errors.csv", "rejected.csv")
+REPORT_FILES = ("summary.html", "summary.json", "errors.csv", "rejected.csv")
 
 Progress = Callable[[str, float], None]
 
@@ -83,8 +83,8 @@ def check_file(
     """Read, check and search a file for duplicates; write what came of it into `output`.
 
     Args:
-        output: folder for clean.parquet, errors.csv, rejected.csv and summary.json; made if missing,
-            these files in it are replaced.
+        output: folder for clean.parquet, errors.csv, rejected.csv, summary.html and summary.json; made if
+            missing, these files in it are replaced.
         progress: told the stage and its share done (0 to 1).
 
     Returns:
