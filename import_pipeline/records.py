@@ -47,6 +47,7 @@ class Token:
 
 
 FileFormat = Literal["csv", "json", "jsonl", "parquet", "xlsx", "xlsm", "xlsb", "xls", "ods"]
+Compression = Literal["gz", "zst", "xz", "bz2"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class InspectedFile:
 
     Attributes:
         sha256: of the bytes as they were sent (compressed, if so).
-        compression: `gz`, `zst`, `xz`, `bz2`, or empty.
+        compression: how the file is compressed; None: it is not.
         header: the header cells as written, by position (declared columns where there is no header).
         mapping: declared column to position in `header`.
         unknown: positions of headers that the dataset does not declare (ours excluded).
@@ -134,7 +135,7 @@ class InspectedFile:
     ours: bool
     rows_per_batch: int
     sha256: str = ""
-    compression: str = ""
+    compression: Compression | None = None
     text: TextFacts | None = None
     sheets: tuple[Sheet, ...] = ()
     schema: str = ""
@@ -162,6 +163,8 @@ class OpenedUpload:
         source_time: LastModified of the original arrival, whatever was moved since.
         file: what is known of the file itself.
         options: what the sender stated.
+        member: of a file in an archive, its path there; `source` is the archive then.
+        size: bytes of the file itself (of a member: unpacked); 0: those of `source`.
         language: of messages to the sender, `en` or `pt`.
         staging: key prefix of this attempt's staging objects, ends with `/`.
         duplicate_of: upload id of the first import of the same bytes, if the work can be saved.
@@ -182,6 +185,8 @@ class OpenedUpload:
     file: InspectedFile
     options: SenderOptions
     staging: str
+    member: str = ""
+    size: int = 0
     language: Language = "en"
     duplicate_of: str | None = None
     action: Literal["import", "report"] = "import"
@@ -247,6 +252,10 @@ class SplitUpload:
         read: rows read, ignored ones excluded.
         ignored: the first ignored rows (at most 100); `lines.ignored` counts the lines of all.
         ignored_rows: number of all ignored rows.
+        targets: of a correction, key of the Parquet that says which reject each row puts right
+            (`flow/batches/corrections.py`); empty for any other file.
+        corrects: of a correction, upload ids of those whose rejects it names, at most 100.
+        notices: what only all rows together tell about the file.
     """
 
     batches: tuple[Batch, ...]
@@ -256,6 +265,9 @@ class SplitUpload:
     seconds: float
     ignored: tuple[IgnoredRow, ...] = ()
     ignored_rows: int = 0
+    targets: str = ""
+    corrects: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True)
