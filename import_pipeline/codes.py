@@ -72,6 +72,11 @@ _FILE = (
         "Compressed content is far larger than the file that holds it, beyond the stated ratio.",
         "Unpack it and send what is inside.",
     ),
+    _file(
+        "too_large_for_a_spreadsheet",
+        "A workbook has more than 50 million cells, 2 GB unpacked, 5,000 parts, or shrank over 100 times.",
+        "Send the rows as a CSV file, which has no such limit.",
+    ),
     _file("missing_columns", "Required columns are not in the header.", "Add them, or rename the columns."),
     _file("duplicate_header", "Two header cells name the same column.", "Rename or remove one of them."),
     _file(
@@ -81,9 +86,9 @@ _FILE = (
     ),
     _file("file_too_large", "The file is larger than the dataset allows.", "Send it in several files."),
     _file(
-        "unclosed_quote",
-        "A quoted cell never closes, so the rest of the file cannot be told apart.",
-        "Close or remove the quote at the stated line.",
+        "broken_quoting",
+        "A quote in the header is never closed, or so many in rows that the file cannot be told apart.",
+        "Close or remove the quote at the stated line; write a quote inside text twice.",
     ),
     _file(
         "too_many_rejects",
@@ -217,6 +222,18 @@ _ROW = (
         'Write a quote inside a quoted cell twice: "".',
     ),
     _row(
+        "unclosed_quote",
+        "A quote opens a cell and is never closed; the rows after it are read as if it were text.",
+        "a quote opens a cell in line {detail} and is never closed.",
+        'Close the quote, or remove it; write a quote inside a quoted cell twice: "".',
+    ),
+    _row(
+        "cell_without_header",
+        "A cell stands in a column without a name, and the dataset refuses unknown columns.",
+        "{value} stands in a column without a name.",
+        "Remove it, or move it to the column that it belongs to.",
+    ),
+    _row(
         "undecodable_text",
         "The row has bytes that are no text in the file's encoding.",
         "the row has characters that cannot be read in the file's encoding.",
@@ -265,6 +282,24 @@ _DUPLICATE = (
 )
 
 _WARNING = (
+    Code(
+        "header_assumed_missing",
+        "warning",
+        "No row names a column of the dataset; the columns were taken in the declared order.",
+        "Add a first row that names the columns, if the order is another.",
+    ),
+    Code(
+        "sheet_not_read",
+        "warning",
+        "A sheet of the workbook is hidden, or has no column that the dataset needs; it was not read.",
+        "Nothing, if it holds no rows to import; otherwise show it, or correct its header.",
+    ),
+    Code(
+        "merged_cells",
+        "warning",
+        "Cells below the header are merged; the value counts for the first of them, the others are empty.",
+        "Unmerge them and fill in each cell, if the value is meant for all.",
+    ),
     Code("no_rows", "warning", "The file has a header and no rows.", "Check the export, if rows were meant."),
     Code(
         "assumed_decimal",

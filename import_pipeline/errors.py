@@ -87,6 +87,12 @@ class ExpandsTooFar(PermanentImportError):
     code = "expands_too_far"
 
 
+class TooLargeForASpreadsheet(PermanentImportError):
+    """A workbook beyond what is held in memory; fields: `what` is counted, `found`, `limit`."""
+
+    code = "too_large_for_a_spreadsheet"
+
+
 class MissingColumns(PermanentImportError):
     """Required columns are not in the header; fields: `missing`, `found`, `nearest`."""
 
@@ -112,9 +118,9 @@ class FileTooLarge(PermanentImportError):
 
 
 class UnclosedQuote(PermanentImportError):
-    """A quoted cell never closes; fields: `row`, `line`, both from 1."""
+    """Quotes are never closed, in the header or in too many rows; fields: `row`, `line`, both from 1."""
 
-    code = "unclosed_quote"
+    code = "broken_quoting"
 
 
 class TooManyRejects(PermanentImportError):

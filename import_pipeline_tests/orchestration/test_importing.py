@@ -226,7 +226,7 @@ REFUSED: list[tuple[str, bytes, dict[str, str], str]] = [
     ("twice.csv", b"E-mail;Nome;E-mail\na@b.co;Ana;b@c.co\n", {}, "duplicate_header"),
     ("option.csv", LEADS.encode(), {"decimal": "x"}, "bad_option"),
     ("sum.csv", LEADS.encode(), {"sha256": "0" * 64}, "checksum_mismatch"),
-    ("quote.csv", b'E-mail;Nome\na@b.co;"Ana\n', {}, "unclosed_quote"),
+    ("quote.csv", b'E-mail;"Nome\na@b.co;Ana\n', {}, "broken_quoting"),
     ("rejects.csv", b"E-mail\n" + b"nobody\n" * 30, {}, "too_many_rejects"),
 ]
 
