@@ -35,9 +35,7 @@ def csv_lines(columns: Sequence[Any], delimiter: str, beyond: Any = None) -> byt
         tail = pc.binary_join_element_wise("", _quoted(beyond, delimiter), delimiter)
         lines = pc.binary_join_element_wise(lines, pc.fill_null(tail, ""), "")
     ended = pc.binary_join_element_wise(lines, LINE_END, "")
-    return b"".join(
-        _text_of(chunk) for chunk in (ended.chunks if isinstance(ended, pa.ChunkedArray) else [ended])
-    )
+    return text_of(ended)
 
 
 def csv_line(cells: Sequence[str], delimiter: str) -> bytes:
@@ -70,8 +68,14 @@ def _quoted(cells: Any, delimiter: str) -> Any:
     return pc.if_else(needs, pc.binary_join_element_wise('"', doubled, '"', ""), cells)
 
 
+def text_of(lines: Any) -> bytes:
+    """All strings of an array or chunked array without nulls, one after the other."""
+    return b"".join(
+        _text_of(chunk) for chunk in (lines.chunks if isinstance(lines, pa.ChunkedArray) else [lines])
+    )
+
+
 def _text_of(array: Any) -> bytes:
-    """All strings of an array without nulls, one after the other."""
     if len(array) == 0:
         return b""
     _, offsets, data = array.buffers()
