@@ -13,7 +13,7 @@ import duckdb
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.records import FoundDuplicates
-from import_pipeline.storage.store import Store
+from import_pipeline.storage.store import Store, read_parquet
 
 FILE_NAME = "duplicates.parquet"
 # Rows of one group of the result's Parquet: what a reader of it holds in memory at once.
@@ -45,7 +45,7 @@ def find_duplicates(
         with tempfile.TemporaryDirectory(prefix="import_pipeline_") as name:
             found = Path(name) / FILE_NAME
             with _scratch(Path(name), memory_limit) as connection:
-                _gather(connection, keys, dataset, store, Path(name) / "batch.parquet")
+                _gather(connection, keys, dataset, store)
                 rows = _search(connection, dataset, found)
             if rows:
                 target = f"{staging}{FILE_NAME}"
@@ -54,9 +54,12 @@ def find_duplicates(
 
 
 def _scratch(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
-    """A database in `folder` that keeps to `memory_limit`."""
+    """A database that keeps to `memory_limit` and spills into `folder`.
+
+    In memory rather than in a file: the same limit, and a third of the time for what fits.
+    """
     return duckdb.connect(
-        str(folder / "keys.duckdb"),
+        ":memory:",
         config={
             "memory_limit": memory_limit,
             "temp_directory": str(folder / "spill"),
@@ -66,16 +69,16 @@ def _scratch(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
 
 
 def _gather(
-    connection: duckdb.DuckDBPyConnection, keys: Sequence[str], dataset: Dataset, store: Store, file: Path
+    connection: duckdb.DuckDBPyConnection, keys: Sequence[str], dataset: Dataset, store: Store
 ) -> None:
-    """All keys in one table, a batch at a time, so that only one Parquet lies on the disk."""
-    columns = ", ".join(["_row_number", *map(_quoted, dataset.key)])
+    """All keys in one table, a batch at a time."""
+    names = ["_row_number", *dataset.key]
+    columns = ", ".join(map(_quoted, names))
     for number, key in enumerate(keys):
-        store.get_file(key, file)
+        connection.register("batch", read_parquet(store, key, names))
         verb = "CREATE TABLE keys AS" if number == 0 else "INSERT INTO keys"
-        query = f"{verb} SELECT {columns} FROM read_parquet(?)"  # noqa: S608 - identifiers are quoted
-        connection.execute(query, [str(file)])
-        file.unlink()
+        connection.execute(f"{verb} SELECT {columns} FROM batch")  # noqa: S608 - identifiers are quoted
+        connection.unregister("batch")
 
 
 def _search(connection: duckdb.DuckDBPyConnection, dataset: Dataset, found: Path) -> int:
