@@ -226,6 +226,7 @@ def _print_outcome(seen: UploadSummary) -> None:
             ("ignored because", seen.ignored_reason),
             ("same file as", seen.duplicate_of),
             *((count, getattr(seen, count)) for count in COUNTS),
+            ("corrected since", seen.corrected_rows or None),
             ("took", seconds_text(seen.seconds)),
             ("attempts", seen.attempts),
             ("Dagster run", seen.run_id),

@@ -23,7 +23,7 @@ _OUTCOME = sql.SQL(
     "error_code = NULL, error_message = NULL, error_remedy = NULL, duplicate_of = NULL,"
     " published_at = NULL, reported_at = NULL, undone_at = NULL, report_prefix = NULL,"
     " read = NULL, inserted = NULL, updated = NULL, unchanged = NULL, duplicate = NULL, rejected = NULL,"
-    " row_errors = NULL, row_errors_cap = NULL"
+    " row_errors = NULL, row_errors_cap = NULL, corrected_rows = 0"
 )
 
 
@@ -143,6 +143,7 @@ def _begin(conn: psycopg.Connection, row: UploadRow, token: Token, attempt: str)
     )
     if fresh:
         conn.execute("DELETE FROM imports.row_errors WHERE upload_id = %s", [row.upload_id])
+        conn.execute("DELETE FROM imports.rejects WHERE upload_id = %s", [row.upload_id])
         conn.execute("UPDATE imports.uploads SET details = '{}' WHERE upload_id = %s", [row.upload_id])
     conn.execute(
         "INSERT INTO imports.attempts (upload_id, attempt, number, run_id) VALUES (%s, %s, %s, %s)"

@@ -8,7 +8,7 @@ from psycopg import conninfo, sql
 from import_pipeline.errors import ConfigurationError
 from import_pipeline.settings import Settings
 
-WRITTEN_LEDGER = ("uploads", "attempts", "batches", "events", "row_errors")
+WRITTEN_LEDGER = ("uploads", "attempts", "batches", "events", "row_errors", "rejects")
 PROTECTED_LEDGER = ("transitions", "schema_version")
 READ_LEDGER = (*PROTECTED_LEDGER, "uploads_view")
 WRITE, READ = "SELECT, INSERT, UPDATE, DELETE", "SELECT"

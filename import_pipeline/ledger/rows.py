@@ -23,6 +23,7 @@ class UploadRow:
         key: where the original was dropped; `original_key`: where it was moved to, if it was.
         options: what the sender stated; `details`: facts of the stages, by stage.
         launch_number: part of the run key, from 1; `attempts`: attempts started so far.
+        corrected_rows: rejects that corrections, uploads of their own, put right since.
         row_errors: true number of row errors; at most `row_errors_cap` of them are kept.
     """
 
@@ -65,6 +66,7 @@ class UploadRow:
     unchanged: int | None
     duplicate: int | None
     rejected: int | None
+    corrected_rows: int
     duplicate_of: str | None
     error_code: str | None
     error_message: str | None
@@ -189,6 +191,7 @@ class UploadSummary:
     unchanged: int | None
     duplicate: int | None
     rejected: int | None
+    corrected_rows: int
     share_rejected: float | None
     seconds: float | None
     attempts: int

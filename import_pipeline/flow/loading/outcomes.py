@@ -4,7 +4,6 @@ Written in the publish transaction and logged, so that a crash between publish a
 nothing; the report reads it, then it goes.
 """
 
-import numpy as np
 import psycopg
 import pyarrow as pa
 from psycopg import sql
@@ -17,9 +16,8 @@ from import_pipeline.flow.loading.tables import (
     unqualified,
 )
 from import_pipeline.ledger.connection import translated_errors
+from import_pipeline.ledger.rejects import NUMBERS_A_GROUP, numbers_of
 
-NUMBERS_A_GROUP = 1_000_000  # rows that one array carries at most; a value of PostgreSQL ends at 1 GB
-ARRAY_HEADER_BYTES = 20  # dimensions, flags, element type, length, lower bound; `array_send`
 OUTCOMES_SCHEMA = pa.schema([("_row_number", pa.int64()), ("outcome", pa.string()), ("code", pa.string())])
 
 
@@ -61,10 +59,10 @@ def read_outcomes(conn: psycopg.Connection, table: str) -> pa.Table:
 
 def _group(outcome: str, code: str | None, numbers: bytes) -> pa.Table:
     """Rows that share outcome and code; `numbers` is PostgreSQL's binary form of a bigint[]."""
-    values = np.frombuffer(numbers, [("length", ">i4"), ("value", ">i8")], offset=ARRAY_HEADER_BYTES)["value"]
+    values = numbers_of(numbers)
     count = len(values)
     columns = [
-        values.astype(np.int64),
+        values,
         *(pa.repeat(pa.scalar(t, pa.string()), count) for t in (outcome, code)),
     ]
     return pa.table(columns, schema=OUTCOMES_SCHEMA)
