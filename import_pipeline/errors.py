@@ -237,6 +237,12 @@ class FirstImportGone(ImportFailed):
     code = "first_import_gone"
 
 
+class CorrectedMeanwhile(ImportFailed):
+    """A row lost its reject to another correction after it had won over rows of its own file."""
+
+    code = "corrected_meanwhile"
+
+
 class TableDoesNotFit(ImportFailed):
     """The dataset's table is missing or differs from its declaration; fields: `table`, `problems`."""
 

@@ -5,32 +5,18 @@ about them in the publish transaction `flow/loading/correcting.py`'s.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import psycopg
 
+from import_pipeline.flow.batches.corrections import FirstUpload
 from import_pipeline.ledger.states import PUBLISHED_STATES
 
 NUMBERS_A_GROUP = 1_000_000  # rows that one array carries at most; a value of PostgreSQL ends at 1 GB
 ARRAY_HEADER_BYTES = 20  # dimensions, flags, element type, length, lower bound; `array_send`
 
 RowNumbers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class FirstUpload:
-    """A published upload whose rejects may be corrected.
-
-    Attributes:
-        sheets: names of the sheets that were read, in their order; empty for other formats.
-        open_rows: its rejects that no correction put right yet, ascending.
-    """
-
-    upload_id: str
-    sheets: tuple[str, ...]
-    open_rows: RowNumbers
 
 
 def first_uploads(
