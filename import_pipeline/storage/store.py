@@ -87,6 +87,25 @@ class LocalStore:
         except FileNotFoundError:
             raise missing(key) from None
 
+    def put_table(self, key: str, table: pa.Table) -> None:
+        """Write a table as an Arrow IPC file."""
+        target = self._parent_made(key)
+        half = target.with_name(target.name + ".part")
+        with pa.OSFile(str(half), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+        half.replace(target)
+
+    def get_table(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Map a table that `put_table` wrote, or read one from Parquet."""
+        path = self.path(key)
+        if not path.exists():
+            raise missing(key)
+        if path.open("rb").read(4) == b"PAR1":
+            return pq.read_table(path, columns=columns)
+        with pa.memory_map(str(path)) as file:
+            table = pa.ipc.open_file(file).read_all()
+        return table if columns is None else table.select(columns)
+
     def list_keys(self, prefix: str) -> list[str]:
         """Keys below the folder, `.part` leftovers excluded."""
         files = (p for p in self.root.rglob("*") if p.is_file() and p.suffix != ".part")
@@ -122,7 +141,13 @@ def missing(key: str) -> StoredObjectMissing:
 
 
 def write_parquet(store: Store, key: str, table: pa.Table) -> None:
-    """Write a table of at most one batch (64 MB) as Parquet, zstd level 1."""
+    """Write a table of at most one batch (64 MB) as Parquet, zstd level 1; in a folder, as Arrow IPC.
+
+    What lies in a folder is read again by the same machine at once: packing it would only cost time.
+    """
+    if isinstance(store, LocalStore):
+        store.put_table(key, table)
+        return
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", compression_level=1)
     store.put_bytes(key, sink.getvalue().to_pybytes(), "application/vnd.apache.parquet")
@@ -135,4 +160,6 @@ def read_parquet(store: Store, key: str, columns: Sequence[str] | None = None) -
         StoredObjectMissing: there is no such object.
     """
     chosen = None if columns is None else list(columns)
+    if isinstance(store, LocalStore):
+        return store.get_table(key, chosen)
     return pq.read_table(pa.BufferReader(store.get_bytes(key)), columns=chosen)
