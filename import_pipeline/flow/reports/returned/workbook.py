@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,7 +82,6 @@ class _Sheet:
     name: str
     positions: tuple[int, ...]
     path: Path
-    file: IO[bytes]
     widths: list[int]
     rows: int = 1
     comments: list[tuple[int, int, str]] = field(default_factory=list)
@@ -124,8 +123,8 @@ class WorkbookWriter:
 
     def close(self) -> None:
         """Put the workbook together."""
-        for sheet in self._sheets:
-            sheet.file.close()
+        if not self._sheets:
+            return
         skeleton = io.BytesIO()
         with xlsxwriter.Workbook(skeleton, {"in_memory": True}) as workbook:
             for sheet in self._sheets:
@@ -154,7 +153,7 @@ class WorkbookWriter:
         path = self._path.with_name(f"{self._path.name}.{len(self._sheets) + 1}.part")
         headers = [self._header[position] for position in positions]
         widths = [len(header) for header in (*headers, *OUR_COLUMNS)]
-        self._sheets.append(_Sheet(name, positions, path, path.open("wb"), widths))
+        self._sheets.append(_Sheet(name, positions, path, widths))
         return self._sheets[-1]
 
     def _write(self, sheet: _Sheet, rows: ReturnedRows, errors: pa.Table) -> None:
@@ -172,7 +171,8 @@ class WorkbookWriter:
             kinds.append(sheet_kinds(rows.overflow, None))
         faulty = self._faulty(sheet, rows, errors, len(columns))
         xml = rows_xml(sheet.rows + 1, columns, faulty, kinds, self._styles)
-        sheet.file.write(text_of(xml))
+        with sheet.path.open("ab") as file:
+            file.write(text_of(xml))
         if sheet.rows == 1:
             longest = [pc.max(pc.utf8_length(cells.slice(0, 200))).as_py() or 0 for cells in columns]
             sheet.widths = [max(pair) for pair in zip(sheet.widths, longest, strict=False)]
