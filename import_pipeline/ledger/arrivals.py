@@ -30,16 +30,20 @@ def record_arrivals(conn: psycopg.Connection, arrivals: Sequence[Arrival]) -> in
         [a.listed.last_modified for a in arrivals],
         [_storable(a.file_name) for a in arrivals],
         [a.ignored_reason for a in arrivals],
+        [a.parent for a in arrivals],
+        [_storable(a.member) for a in arrivals],
     )
     return conn.execute(
         """
         INSERT INTO imports.uploads (upload_id, identity, short_id, workspace, dataset, bucket, key, etag,
-                                     version_id, size, last_modified, file_name, ignored_reason, state)
+                                     version_id, size, last_modified, file_name, ignored_reason, parent,
+                                     member, state)
         SELECT *, CASE WHEN reason IS NULL THEN 'detected' ELSE 'ignored' END
         FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-                    %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[])
+                    %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[], %s::text[],
+                    %s::text[], %s::text[])
              AS arrived (upload_id, identity, short_id, workspace, dataset, bucket, key, etag,
-                         version_id, size, last_modified, file_name, reason)
+                         version_id, size, last_modified, file_name, reason, parent, member)
         ORDER BY identity
         ON CONFLICT (identity) DO NOTHING
         """,

@@ -29,6 +29,7 @@ from import_pipeline.orchestration.metadata import (
     rejected_metadata,
     unpublished_metadata,
 )
+from import_pipeline.orchestration.originals import deletable_original, settle_archive
 from import_pipeline.orchestration.session import Session
 from import_pipeline.orchestration.tags import imported_key
 from import_pipeline.records import (
@@ -79,7 +80,8 @@ def report(
         seconds={"stage": sum(batch.seconds for batch in staged if batch.state == "staged")},
         facts={"run": session.context.run_id},
     )
-    moved = archive_original(session.bucket, opened, opened.source) if session.dataset.keep_original else None
+    own = session.claim.row.parent is None and session.dataset.keep_original
+    moved = archive_original(session.bucket, opened, opened.source) if own else None
     with session.ledger() as conn:
         lock_owned(conn, session.upload_id, session.token)
         save_row_errors(
@@ -91,6 +93,7 @@ def report(
         )
         if moved is not None:
             mark_moved(conn, session.upload_id, moved.key)
+        settle_archive(session, conn)
     events = _events(session, opened, split, published, written, in_table)
     return ReportedUpload(events=events, prefix=written.prefix)
 
@@ -103,8 +106,9 @@ def finish(session: Session, opened: OpenedUpload, reported: ReportedUpload) -> 
     """
     with session.ledger() as conn:
         mark_reported(conn, session.upload_id, reported.prefix, session.token)
-    if not session.dataset.keep_original:
-        archive_original(session.bucket, opened, opened.source, keep=False)
+        deletable = deletable_original(session, conn, opened)
+    if deletable is not None:
+        archive_original(session.bucket, opened, deletable, keep=False)
     with session.ledger() as conn:
         drop_staging(conn, replace(opened, token=session.token))
     session.bucket.delete_prefix(upload_staging_prefix(session.dataset.name, opened.short_id))
@@ -120,13 +124,14 @@ def refuse(session: Session, error: PermanentImportError) -> None:
         row = guard(conn, session.upload_id, session.token)
     written = _write_refusal(session, row, error)
     key = None
-    if not isinstance(error, ObjectVanished | OverwrittenBeforeRead):
+    if row.parent is None and not isinstance(error, ObjectVanished | OverwrittenBeforeRead):
         source = locate_original(session.bucket, row)
         if source is not None:
             key = quarantine_original(session.bucket, row, source).key
     with session.ledger() as conn:
         record_refused(conn, session.upload_id, error, session.token)
         mark_moved(conn, session.upload_id, key)
+        settle_archive(session, conn)
         mark_reported(conn, session.upload_id, written.prefix, session.token)
     session.context.log.info(f"Refused; the report is at {session.bucket.name}/{written.prefix}summary.json")
     session.bucket.delete_prefix(upload_staging_prefix(session.dataset.name, row.short_id))

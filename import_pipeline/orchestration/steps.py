@@ -6,11 +6,10 @@ Reporting and refusing, the two ways an upload ends, stand in `ending.py`.
 
 from dataclasses import replace
 
-from import_pipeline.errors import ChecksumMismatch, TableDoesNotFit
+from import_pipeline.errors import TableDoesNotFit
 from import_pipeline.flow.arrivals.options import merged_options, read_statement, require_applicable
-from import_pipeline.flow.arrivals.originals import require_original
+from import_pipeline.flow.batches.archives import is_archive
 from import_pipeline.flow.batches.opening import inspect_file
-from import_pipeline.flow.batches.source import ObjectSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.duplicates.finding import find_duplicates
@@ -19,8 +18,11 @@ from import_pipeline.flow.loading.staging import create_staging_table, stage_bat
 from import_pipeline.ledger import uploads as ledger
 from import_pipeline.ledger.claims import guard
 from import_pipeline.ledger.dataset_tables import dataset_table_problems
+from import_pipeline.ledger.members import owes_dry_run
 from import_pipeline.ledger.migrate import require_current
 from import_pipeline.ledger.rows import UploadRow
+from import_pipeline.orchestration.expanding import expand
+from import_pipeline.orchestration.originals import original_of, require_checksum
 from import_pipeline.orchestration.progress import (
     CHECKED_SHARE,
     FOUND,
@@ -59,6 +61,8 @@ def open_file(session: Session, *, dry_run: bool, rows_per_batch: int | None) ->
     if action == "report":
         session.context.log.info("This upload is published; only its report is missing and is written now.")
     opened = _inspect(session, row, dry_run=dry_run, rows_per_batch=rows_per_batch)
+    if opened is None:
+        return None
     with session.ledger() as conn:
         guard(conn, session.upload_id, session.token)
         if action == "report":
@@ -78,20 +82,21 @@ def split(session: Session, opened: OpenedUpload) -> SplitUpload:
         session.context.log.info(f"The same file was imported before, as {opened.duplicate_of}.")
         return SplitUpload(batches=(), read=0, lines=LineCount(), verdicts=(), seconds=0.0)
     voice = Progress(session)
-    size = max(opened.source.size, 1)
+    size = max(opened.size, 1)
 
     def said(bytes_done: int, rows_done: int) -> None:
         voice.say(OPENED + (SPLIT - OPENED) * bytes_done / size, rows_done, "splitting")
 
-    done = split_file(
-        ObjectSource(session.bucket, opened.source),
-        opened.file,
-        session.dataset,
-        options=opened.options,
-        store=session.bucket,
-        staging=opened.staging,
-        progress=said,
-    )
+    with original_of(session, opened) as original:
+        done = split_file(
+            original.source,
+            opened.file,
+            session.dataset,
+            options=opened.options,
+            store=session.bucket,
+            staging=opened.staging,
+            progress=said,
+        )
     if opened.action == "import":
         with session.ledger() as conn:
             guard(conn, session.upload_id, session.token)
@@ -166,29 +171,26 @@ def publish(
     )
 
 
-def _inspect(session: Session, row: UploadRow, *, dry_run: bool, rows_per_batch: int | None) -> OpenedUpload:
-    """Read the original once and find out everything later steps need."""
-    source = require_original(session.bucket, row)
-    statement = read_statement(session.bucket, source)
-    with session.ledger() as conn:
-        guard(conn, session.upload_id, session.token)
-        ledger.set_columns(
-            conn, row.upload_id, human_name=statement.facts.name, uploaded_by=statement.facts.uploaded_by
-        )
-    options = merged_options(statement, defaults=session.dataset.defaults, dry_run=dry_run)
-    require_applicable(options, session.dataset)
-    found = inspect_file(
-        ObjectSource(session.bucket, source), session.dataset, options, rows_per_batch=rows_per_batch
-    )
-    stated = statement.facts.sha256
-    if stated is not None and stated != found.sha256:
-        raise ChecksumMismatch(
-            f"The bytes of {row.file_name} are not those that were sent: their sha256 is {found.sha256}, "
-            f"the sender stated {stated}.",
-            remedy="Send the file again.",
-            stated=stated,
-            found=found.sha256,
-        )
+def _inspect(
+    session: Session, row: UploadRow, *, dry_run: bool, rows_per_batch: int | None
+) -> OpenedUpload | None:
+    """Read the original once and find out everything later steps need; None: it was an archive."""
+    with original_of(session) as original:
+        statement = read_statement(session.bucket, original.listed)
+        facts = statement.facts
+        with session.ledger() as conn:
+            guard(conn, session.upload_id, session.token)
+            name = facts.name if row.parent is None else None
+            ledger.set_columns(conn, row.upload_id, human_name=name, uploaded_by=facts.uploaded_by)
+            dry_run = dry_run or owes_dry_run(conn, row)
+        options = merged_options(statement, defaults=session.dataset.defaults, dry_run=dry_run)
+        require_applicable(options, session.dataset)
+        if row.parent is None and is_archive(original.source):
+            expand(session, row, original.source, options, facts.sha256)
+            return None
+        found = inspect_file(original.source, session.dataset, options, rows_per_batch=rows_per_batch)
+    if row.parent is None:
+        require_checksum(row.file_name, facts.sha256, found.sha256)
     assert row.workspace is not None  # noqa: S101 - a CHECK of the ledger holds it
     return OpenedUpload(
         upload_id=row.upload_id,
@@ -199,11 +201,13 @@ def _inspect(session: Session, row: UploadRow, *, dry_run: bool, rows_per_batch:
         fingerprint=session.dataset.fingerprint,
         attempt=session.attempt,
         token=session.token,
-        source=source,
+        source=original.listed,
         source_time=row.last_modified,
         file_name=row.file_name,
         file=found,
         options=options,
+        member=row.member,
+        size=row.size,
         staging=staging_prefix(session.dataset.name, row.short_id, session.attempt),
         language=session.dataset.language or session.settings.language,
     )

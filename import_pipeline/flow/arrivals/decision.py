@@ -36,6 +36,8 @@ class Arrival:
         upload_id: Dagster's partition key.
         file_name: last part of the key, as sent.
         ignored_reason: a sentence, if the upload is to be recorded as `ignored`; else None.
+        parent: of a file in an archive, the archive's upload id; `listed` then has the file's own size.
+        member: its path in the archive; else empty.
     """
 
     listed: ListedObject
@@ -46,6 +48,8 @@ class Arrival:
     upload_id: str
     file_name: str
     ignored_reason: str | None = None
+    parent: str | None = None
+    member: str = ""
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ MOST_EXPANSION = 200
 EXPANSION_FREE_BYTES = 256 * 1024 * 1024
 SKIPPED_FOLDER = "__MACOSX/"
 BETWEEN = " › "
+LONGEST_SHOWN = 200
 _LOOKED_AT = 512
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _AES = 99
@@ -75,6 +76,13 @@ class ListedArchive:
 
     members: tuple[ArchiveMember, ...]
     skipped: tuple[str, ...]
+
+
+def is_archive(source: Source) -> bool:
+    """Whether the content is a zip of files, and not a document that is a zip by its format."""
+    with source.open() as file:
+        start = file.read(_LOOKED_AT)
+    return _is_zip(start)
 
 
 def list_members(archive: Source, maximum_size: int) -> ListedArchive:
@@ -170,8 +178,11 @@ class MemberSource:
 
 
 def shown_name(archive: str, member: str) -> str:
-    """An archive and a file in it, as people read them."""
-    return f"{archive}{BETWEEN}{member}"
+    """An archive and a file in it, as people read them: on one line, the end of a long path."""
+    shown = "".join(c if c.isprintable() else "_" for c in member)
+    if len(shown) > LONGEST_SHOWN:
+        shown = "…" + shown[1 - LONGEST_SHOWN :]
+    return f"{archive}{BETWEEN}{shown}"
 
 
 def _is_skipped(name: str) -> bool:
@@ -238,7 +249,7 @@ def _refuse_packing(archive: Source, info: zipfile.ZipInfo) -> None:
 def _refuse_nested(archive: Source, info: zipfile.ZipInfo, start: bytes) -> None:
     """An archive inside; one in disguise is refused by its own run."""
     what = next((what for at, mark, what in _ARCHIVE_MARKS if start[at : at + len(mark)] == mark), None)
-    if start.startswith(b"PK\x05\x06") or (start.startswith(b"PK\x03\x04") and not _is_document(start)):
+    if _is_zip(start):
         what = "a zip archive"
     if what is not None:
         raise nested(shown_name(archive.name, member_name(info)), member_name(info), what)
@@ -253,6 +264,8 @@ def nested(file: str, member: str, what: str) -> NestedArchive:
     )  # fmt: skip
 
 
-def _is_document(start: bytes) -> bool:
-    """Whether the first file of a zip, named from byte 30 on, is one that only documents begin with."""
-    return start[30:].startswith(_DOCUMENT_PARTS)
+def _is_zip(start: bytes) -> bool:
+    """Whether a file begins as a zip whose first file, named from byte 30 on, no document begins with."""
+    if start.startswith(b"PK\x05\x06"):
+        return True
+    return start.startswith(b"PK\x03\x04") and not start[30:].startswith(_DOCUMENT_PARTS)

@@ -1,0 +1,133 @@
+"""Where an upload's bytes are read, and where its original goes: one of its own, or the archive it is in.
+
+An archive belongs to all its members, so one place decides for it, under the lock of its row.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from import_pipeline.errors import ChecksumMismatch, ConcurrentChange, ObjectVanished, OverwrittenBeforeRead
+from import_pipeline.flow.arrivals.members import place_of_archive
+from import_pipeline.flow.arrivals.originals import (
+    archive_original,
+    locate_original,
+    quarantine_original,
+    require_original,
+)
+from import_pipeline.flow.batches.archives import MemberSource
+from import_pipeline.flow.batches.source import ObjectSource, Source
+from import_pipeline.language import told
+from import_pipeline.ledger.members import archive_of, lock_archive, member_states
+from import_pipeline.ledger.outcomes import mark_moved
+from import_pipeline.ledger.rows import UploadRow
+from import_pipeline.orchestration.session import Session
+from import_pipeline.records import ListedObject, OpenedUpload
+
+
+@dataclass(frozen=True)
+class FoundOriginal:
+    """An upload's bytes.
+
+    Attributes:
+        listed: the object that holds them, wherever it lies now; of a member the archive.
+    """
+
+    listed: ListedObject
+    source: Source
+
+
+@contextmanager
+def original_of(session: Session, opened: OpenedUpload | None = None) -> Iterator[FoundOriginal]:
+    """The session's upload, to be read inside the `with`.
+
+    The archive of a member is looked for anew: the last of its siblings may have moved it since.
+
+    Args:
+        opened: what an earlier step pinned.
+
+    Raises:
+        ObjectVanished, OverwrittenBeforeRead: it is gone.
+        ConcurrentChange: the archive was moved while it was read; reading again finds it.
+    """
+    row = session.claim.row
+    if row.parent is None:
+        listed = opened.source if opened else require_original(session.bucket, row)
+        yield FoundOriginal(listed, ObjectSource(session.bucket, listed))
+        return
+    with session.ledger() as conn:
+        archive = archive_of(conn, row)
+    listed = require_original(session.bucket, archive)
+    try:
+        yield FoundOriginal(listed, MemberSource(ObjectSource(session.bucket, listed), row.member))
+    except (ObjectVanished, OverwrittenBeforeRead) as error:
+        if locate_original(session.bucket, archive) is None:
+            raise
+        raise ConcurrentChange(
+            told("{file} was moved while it was read.", file=archive.file_name),
+            remedy=told("It is read again where it is now."),
+        ) from error
+
+
+def require_checksum(file_name: str, stated: str | None, found: str) -> None:
+    """Hold a file's bytes against the sha256 that its sender stated, if one was.
+
+    Raises:
+        ChecksumMismatch: they are others.
+    """
+    if stated is not None and stated != found:
+        raise ChecksumMismatch(
+            told(
+                "The bytes of {file} are not those that were sent: their sha256 is {found}, the sender "
+                "stated {stated}.",
+                file=file_name, found=found, stated=stated,
+            ),
+            remedy=told("Send the file again."),
+            stated=stated, found=found,
+        )  # fmt: skip
+
+
+def settle_archive(session: Session, conn: psycopg.Connection) -> None:
+    """Move a member's archive to where the outcomes of all members put it; nothing for other uploads.
+
+    The member's own outcome is written, in this transaction or before, and its row is locked. Members
+    that finish side by side decide one after the other, so that the last one sees all outcomes; the
+    archive is moved before the lock goes.
+    """
+    row = session.claim.row
+    archive = None if row.parent is None else lock_archive(conn, row.parent)
+    if archive is None:
+        return
+    place = _place(session, conn, archive)
+    source = locate_original(session.bucket, archive) if place in ("archive", "quarantine") else None
+    if source is None:
+        return
+    put = archive_original if place == "archive" else quarantine_original
+    mark_moved(conn, archive.upload_id, put(session.bucket, archive, source).key)
+
+
+def deletable_original(
+    session: Session, conn: psycopg.Connection, opened: OpenedUpload
+) -> ListedObject | None:
+    """The original, if its dataset keeps none and nobody needs it any more; the caller marked its report.
+
+    An archive is needed until every member is reported: a report may have to be written again from it.
+    """
+    if session.dataset.keep_original:
+        return None
+    row = session.claim.row
+    if row.parent is None:
+        return opened.source
+    archive = lock_archive(conn, row.parent)
+    if archive is None or _place(session, conn, archive) != "deleted":
+        return None
+    if not all(member.reported for member in member_states(conn, archive.upload_id)):
+        return None
+    return locate_original(session.bucket, archive)
+
+
+def _place(session: Session, conn: psycopg.Connection, archive: UploadRow) -> str:
+    states = [member.state for member in member_states(conn, archive.upload_id)]
+    return place_of_archive(states, keep=session.dataset.keep_original)
