@@ -1,20 +1,22 @@
 """Which readings a written decimal or date has, and what a whole column proves.
 
-The patterns here are the only definition: the split counts with them, the checks parse with them,
-so reading and parsing cannot disagree. Turning text into typed values is `flow/checks/`'s.
+The patterns here and the spellings of `notations.py` are the only definition: the split counts with
+them, the checks parse with them, so they cannot disagree. Typed values are `flow/checks/`'s.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.catalog.dataset import Dataset, SenderOptions
+from import_pipeline.catalog.dataset import Column, Dataset, SenderOptions
+from import_pipeline.catalog.types import Evidence
+from import_pipeline.flow.batches.kinds import TEXT
+from import_pipeline.flow.batches.notations import respelled_dates, respelled_numbers
 from import_pipeline.records import ColumnVerdict
-
-Kind = Literal["decimal", "date"]
 
 # A number never begins its thousands groups with 0, so `0.125` is proof of a decimal point.
 _SIGN = r"[+-]?"
@@ -23,7 +25,6 @@ _NUMBER = r"^" + _SIGN + r"(?:" + _INTEGER + r"(?:{mark}\d+)?|{mark}\d+)$"
 COMMA_NUMBER = _NUMBER.format(sep=r"(?:\.)", mark=",")
 POINT_NUMBER = _NUMBER.format(sep=",", mark=r"\.")
 PLAIN_NUMBER = r"^" + _SIGN + r"\d+$"
-CURRENCY = r"^([+-]?)\s*R\$\s*([+-]?)\s*"
 WHITE_SPACE = " \t\r\n\v\f\u00a0\u2007\u202f\u200b\ufeff"
 
 TIME = (
@@ -71,14 +72,17 @@ class Readings:
     """Which readings each value of an array has; a null value has none.
 
     Attributes:
-        text: the values trimmed and, for numbers, without the currency sign.
+        text: the values trimmed; those that are written in a rarer way, respelled (`notations.py`).
         by_reading: reading (`,` `.` or `dmy` `mdy` `ymd`) to a boolean array, never null.
         ambiguous: values with two readings that give different results.
+        short_years: dates with a named month and a year of two digits, which have no reading; None:
+            there is none.
     """
 
     text: pa.Array
     by_reading: Mapping[str, pa.Array]
     ambiguous: pa.Array
+    short_years: np.ndarray | None = None
 
     def only(self, reading: str) -> pa.Array:
         """Values that have this reading and no other: its proofs."""
@@ -89,18 +93,26 @@ class Readings:
         return mine
 
 
-def decimal_readings(values: pa.Array) -> Readings:
+def decimal_readings(values: pa.Array, affixes: Sequence[str] = ("R$",)) -> Readings:
     """Readings `,` and `.` (the decimal mark) of written numbers.
 
     `1.234,56`, `12,5`, `1.234.567` have only `,`; `1,234.56`, `12.5`, `0.125` only `.`;
     `1.234` and `1,234` have both and are ambiguous; `1234` has both and they agree.
+
+    Args:
+        affixes: what may stand before or after the number.
     """
-    text = clean_number(values)
-    comma, point = _matches(text, COMMA_NUMBER), _matches(text, POINT_NUMBER)
-    both = pc.and_(comma, point)
+    text = clean(values)
+    patterns = {",": COMMA_NUMBER, ".": POINT_NUMBER}
+    masks = {mark: _matches(text, pattern) for mark, pattern in patterns.items()}
+    unread = _unread(text, masks)
+    if unread.size:
+        spelled = respelled_numbers(text.take(pa.array(unread)), affixes)
+        text, masks = _respelled(text, masks, unread, spelled, patterns)
+    both = pc.and_(masks[","], masks["."])
     if pc.any(both).as_py():
         both = pc.and_not(both, _matches(text, PLAIN_NUMBER))
-    return Readings(text, {",": comma, ".": point}, both)
+    return Readings(text, masks, both)
 
 
 def date_readings(values: pa.Array) -> Readings:
@@ -110,15 +122,55 @@ def date_readings(values: pa.Array) -> Readings:
     A year written first has four digits; one written last has four or two.
     """
     text = clean(values)
-    masks = {
-        "dmy": _matches(text, DMY_DATE),
-        "mdy": _matches(text, MDY_DATE),
-        "ymd": _matches(text, YMD_DATE),
-    }
+    patterns = {"dmy": DMY_DATE, "mdy": MDY_DATE, "ymd": YMD_DATE}
+    masks = {order: _matches(text, pattern) for order, pattern in patterns.items()}
+    unread = _unread(text, masks)
+    short_years = None
+    if unread.size:
+        spelled, short = respelled_dates(text.take(pa.array(unread)))
+        text, masks = _respelled(text, masks, unread, spelled, patterns)
+        if pc.any(short).as_py():
+            short_years = np.zeros(len(text), dtype=bool)
+            short_years[unread] = short.to_numpy(zero_copy_only=False)
     both = pc.and_(masks["dmy"], masks["mdy"])
     if pc.any(both).as_py():
         both = pc.and_not(both, _matches(text, SAME_EITHER_WAY))
-    return Readings(text, masks, both)
+    return Readings(text, masks, both, short_years)
+
+
+def _unread(text: pa.Array, masks: Mapping[str, pa.Array]) -> np.ndarray:
+    """Positions of the values that hold something and have no reading: mostly few, so looked at twice."""
+    missing = np.asarray(pc.fill_null(pc.not_equal(text, ""), False).to_numpy(zero_copy_only=False))
+    for mask in masks.values():
+        missing = missing & ~mask.to_numpy(zero_copy_only=False)
+    return np.flatnonzero(missing)
+
+
+def _respelled(
+    text: pa.Array,
+    masks: Mapping[str, pa.Array],
+    where: np.ndarray,
+    spelled: pa.Array,
+    patterns: Mapping[str, str],
+) -> tuple[pa.Array, dict[str, pa.Array]]:
+    """Text and readings with the new spelling of the values at `where`."""
+    chosen = np.zeros(len(text), dtype=bool)
+    chosen[where] = True
+    mask = pa.array(chosen)
+    again = {reading: _matches(spelled, pattern) for reading, pattern in patterns.items()}
+    return (
+        pc.replace_with_mask(text, mask, spelled),
+        {reading: pc.replace_with_mask(masks[reading], mask, found) for reading, found in again.items()},
+    )
+
+
+def readings_of(values: pa.Array, column: Column) -> Readings:
+    """The readings of the cells of a decimal or date column."""
+    return (
+        date_readings(values)
+        if column.type.evidence == "date"
+        else decimal_readings(values, column.type.affixes)
+    )
 
 
 def clean(values: pa.Array) -> pa.Array:
@@ -126,31 +178,15 @@ def clean(values: pa.Array) -> pa.Array:
     return pc.utf8_trim(values, WHITE_SPACE)
 
 
-def clean_number(values: pa.Array) -> pa.Array:
-    """Trimmed, without the currency sign `R$`: `R$ -12,50` gives `-12,50`."""
-    text = clean(values)
-    has_sign = pc.match_substring(text, "R$")
-    if not pc.any(has_sign).as_py():
-        return text
-    spaced = pc.replace_substring(text, "\u00a0", " ")
-    plain = pc.replace_substring_regex(spaced, CURRENCY, r"\1\2")
-    return pc.if_else(pc.fill_null(has_sign, False), plain, text)
-
-
-def kind_of(arrow_type: pa.DataType) -> Kind | None:
-    """The kind of verdict that a column of this type needs; None: its text has one reading."""
-    if pa.types.is_decimal(arrow_type) or pa.types.is_integer(arrow_type):
-        return "decimal"
-    if pa.types.is_date(arrow_type) or pa.types.is_timestamp(arrow_type):
-        return "date"
-    return None
-
-
 @dataclass
 class _Tally:
-    kind: Kind
+    """What was counted of one column; `tokens`: null tokens that would be counted as values."""
+
+    column: Column
+    kind: Evidence
     position: int
     proofs: dict[str, int]
+    tokens: pa.Array
     ambiguous: int = 0
 
 
@@ -160,23 +196,28 @@ class ColumnEvidence:
     def __init__(self, dataset: Dataset, mapping: Mapping[str, int]):
         self._tallies: dict[str, _Tally] = {}
         for column in dataset.columns:
-            kind = kind_of(column.arrow_type)
+            kind = column.type.evidence
             if kind is None or column.name not in mapping:
                 continue
             proofs = {",": 0, ".": 0} if kind == "decimal" else {"dmy": 0, "mdy": 0}
-            self._tallies[column.name] = _Tally(kind, mapping[column.name], proofs)
+            tokens = pa.array(null_tokens(column, dataset), pa.string())
+            read = readings_of(tokens, column).by_reading.values()
+            tokens = tokens.filter(pa.array(np.logical_or.reduce([np.asarray(mask) for mask in read])))
+            self._tallies[column.name] = _Tally(column, kind, mapping[column.name], proofs, tokens)
 
     def add(self, table: pa.Table) -> None:
-        """Count one chunk of rows; rows with a problem prove nothing, since their cells may be shifted.
+        """Count one chunk of rows.
+
+        Rows with a problem prove nothing, since their cells may be shifted; nor do cells that the format
+        itself stores as numbers or dates, since they have one reading whatever the others have.
 
         Args:
-            table: columns `_problem` and `c0`, `c1`, … as in a batch.
+            table: columns `_problem`, `c0`, `c1`, … and `k0`, … as in a batch.
         """
         sound = table["_problem"]
         rows = table if sound.null_count == len(sound) else table.filter(pc.is_null(sound))
         for tally in self._tallies.values():
-            column: Any = rows[f"c{tally.position}"].combine_chunks()
-            readings = decimal_readings(column) if tally.kind == "decimal" else date_readings(column)
+            readings = readings_of(_written_cells(rows, tally), tally.column)
             for reading in tally.proofs:
                 tally.proofs[reading] += _count(readings.only(reading))
             tally.ambiguous += _count(readings.ambiguous)
@@ -192,6 +233,23 @@ class ColumnEvidence:
             )
             for name, tally in self._tallies.items()
         )
+
+
+def null_tokens(column: Column, dataset: Dataset) -> tuple[str, ...]:
+    """What stands for an empty cell in a column."""
+    return dataset.null_tokens if column.null_tokens is None else column.null_tokens
+
+
+def _written_cells(rows: pa.Table, tally: _Tally) -> pa.Array:
+    """The cells of a column that were written as text; null tokens and typed cells are null."""
+    cells: Any = rows[f"c{tally.position}"].combine_chunks()
+    kinds = f"k{tally.position}"
+    if kinds in rows.column_names:
+        is_text = pc.fill_null(pc.equal(rows[kinds].combine_chunks(), TEXT), True)
+        cells = pc.if_else(is_text, cells, pa.scalar(None, cells.type))
+    if len(tally.tokens):
+        cells = pc.if_else(pc.is_in(clean(cells), value_set=tally.tokens), pa.scalar(None, cells.type), cells)
+    return cells
 
 
 def _verdict(column: str, tally: _Tally, stated: str | None, default: str | None) -> ColumnVerdict:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import EXTRA_COLUMN, Column, Dataset, SenderOptions
-from import_pipeline.flow.batches.evidence import kind_of
+
 from import_pipeline.flow.checks.dates import parse_date, parse_timestamp
 from import_pipeline.flow.checks.extra import build_extra
 from import_pipeline.flow.checks.messages import Problem, errors_table
@@ -192,7 +192,7 @@ def _readings(
     """How each number or date column is read: the file's verdict, else stated, else the default."""
     readings: dict[str, str | None] = {}
     for column in dataset.columns:
-        kind = kind_of(column.arrow_type)
+        kind = column.type.evidence
         if kind == "decimal":
             readings[column.name] = options.decimal or dataset.defaults.decimal
         elif kind == "date":

@@ -29,7 +29,7 @@ from import_pipeline_tests.flow.batches.reading_back import NOTHING_STATED, peop
         ("+7", {",", "."}, False),
         ("1.2.3", set(), False),
         ("1.23,45.6", set(), False),
-        ("(12,5)", set(), False),
+        ("(12,5)", {","}, False),
         ("1,9E+18", set(), False),
         ("", set(), False),
         ("-", set(), False),
