@@ -47,6 +47,7 @@ def column(
     case: Case | None = None,
     remove: str = "",
     null_tokens: tuple[str, ...] | None = None,
+    example: str = "",
     **checks: Any,
 ) -> Any:
     """Declare a column of a dataset's model.
@@ -59,11 +60,13 @@ def column(
         case: text is stored in this case; else in that of its type.
         remove: characters taken out of text before it is checked, beside those of its type.
         null_tokens: what stands for an empty cell in this column; None: as the dataset says.
+        example: a text that passes, for `import-pipeline template`; else that of its type.
         checks: pandera's own (`ge=1900`, `isin=[…]`, `str_matches=…`) and ours
             (`is_email=True`, see `catalog/rules.py`), beside those of its type.
     """
     metadata = {
         "headers": headers, "personal": personal, "case": case, "remove": remove, "null_tokens": null_tokens,
+        "example": example,
     }  # fmt: skip
     wanted = {name: value for name, value in checks.items() if value is not False}
     return pandera.Field(nullable=not required, metadata=metadata, **wanted)

@@ -18,6 +18,7 @@ from import_pipeline.cli import (
     sending,
     serving,
     steering,
+    templating,
 )
 from import_pipeline.cli.console import say, show_error
 from import_pipeline.cli.exit_codes import INTERRUPTED, REFUSED, TROUBLE
@@ -56,6 +57,7 @@ app.command("dev", rich_help_panel=START)(serving.dev)
 app.command("check", rich_help_panel=FILES)(checking.check)
 app.command("upload", rich_help_panel=FILES)(sending.upload)
 app.command("import", rich_help_panel=FILES)(sending.import_file)
+app.command("template", rich_help_panel=FILES)(templating.template)
 app.command("status", rich_help_panel=LOOK)(looking.status)
 app.command("history", rich_help_panel=LOOK)(looking.history)
 app.command("report", rich_help_panel=LOOK)(looking.report)
