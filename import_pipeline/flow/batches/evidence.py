@@ -25,7 +25,10 @@ _NUMBER = r"^" + _SIGN + r"(?:" + _INTEGER + r"(?:{mark}\d+)?|{mark}\d+)$"
 COMMA_NUMBER = _NUMBER.format(sep=r"(?:\.)", mark=",")
 POINT_NUMBER = _NUMBER.format(sep=",", mark=r"\.")
 PLAIN_NUMBER = r"^" + _SIGN + r"\d+$"
-WHITE_SPACE = " \t\r\n\v\f\u00a0\u2007\u202f\u200b\ufeff"
+# What is taken off both ends of a cell: white space of every kind, zero-width characters and joiners.
+WHITE_SPACE = " \t\r\n\v\f\u0085\u00a0\u1680\u180e\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" + "".join(
+    chr(c) for c in range(0x2000, 0x200E)
+)
 
 TIME = (
     r"(?:[T ]+(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?(?: ?[AaPp][Mm])?"

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import EXTRA_COLUMN, Column, Dataset, SenderOptions
-
-from import_pipeline.flow.checks.dates import parse_date, parse_timestamp
+from import_pipeline.catalog.types import storage_type
+from import_pipeline.flow.batches.evidence import null_tokens
 from import_pipeline.flow.checks.extra import build_extra
 from import_pipeline.flow.checks.messages import Problem, errors_table
-from import_pipeline.flow.checks.numerals import parse_decimal, parse_integer
-from import_pipeline.flow.checks.parsing import Fault, Parsed, as_mask, rows_where, whole
-from import_pipeline.flow.checks.text import LONGEST_KEY, parse_boolean, parse_text
+from import_pipeline.flow.checks.parsers import parse_cells
+from import_pipeline.flow.checks.parsing import Fault, How, as_mask, rows_where, whole
+from import_pipeline.flow.checks.text import LONGEST_KEY
 from import_pipeline.flow.checks.validation import Finding, validate
 from import_pipeline.records import Batch, CheckedBatch, ColumnVerdict
 from import_pipeline.storage.store import Store, read_parquet, write_parquet
@@ -138,7 +138,7 @@ def check_table(
     readings = _readings(verdicts, dataset, options)
     parsed = {c.name: _parse(rows, c, readings.get(c.name), dataset) for c in dataset.columns}
     _add_long_keys(rows, parsed, dataset)
-    clean = pa.table(parsed)
+    clean = pa.table(parsed, schema=_stored_schema(dataset))
     for finding in validate(clean, rows.row_numbers.to_numpy(), dataset):
         _add_finding(rows, finding)
     if dataset.unknown_columns == "keep":
@@ -146,6 +146,7 @@ def check_table(
         for position, fault in faults:
             _add_fault(rows, file.header[position], position, fault)
         clean = clean.append_column(EXTRA_COLUMN, extra)
+    clean = _as_declared(clean, dataset)
     clean = clean.add_column(0, "_row_number", rows.row_numbers)
     rejected = broken.copy()
     rejected[~broken] = rows.bad
@@ -157,8 +158,14 @@ def _parse(rows: _Rows, column: Column, reading: str | None, dataset: Dataset) -
     position = rows.file.mapping.get(column.name)
     if position is None:
         rows.faulty[column.name] = np.zeros(rows.table.num_rows, dtype=bool)
-        return pa.nulls(rows.table.num_rows, column.arrow_type)
-    parsed = parse_cells(whole(rows.table[f"c{position}"]), column, reading, dataset.timezone)
+        return pa.nulls(rows.table.num_rows, storage_type(column.arrow_type))
+    kinds = f"k{position}"
+    parsed = parse_cells(
+        whole(rows.table[f"c{position}"]),
+        whole(rows.table[kinds]) if kinds in rows.table.column_names else None,
+        How(column, reading, dataset.timezone),
+        null_tokens(column, dataset),
+    )
     faulty = np.zeros(rows.table.num_rows, dtype=bool)
     for fault in parsed.faults:
         faulty[fault.positions] = True
@@ -167,23 +174,17 @@ def _parse(rows: _Rows, column: Column, reading: str | None, dataset: Dataset) -
     return parsed.values
 
 
-def parse_cells(cells: pa.Array, column: Column, reading: str | None, timezone: str) -> Parsed:
-    """The values of one column, by the parser of its declared type.
+def _stored_schema(dataset: Dataset) -> pa.Schema:
+    return pa.schema([(c.name, storage_type(c.arrow_type)) for c in dataset.columns])
 
-    Args:
-        reading: decimal mark or order of day and month, where the type needs one.
-        timezone: of timestamps that state none.
-    """
-    kind = column.arrow_type
-    if pa.types.is_decimal(kind):
-        return parse_decimal(cells, kind, reading)
-    if pa.types.is_integer(kind):
-        return parse_integer(cells, reading)
-    if pa.types.is_date(kind):
-        return parse_date(cells, reading)
-    if pa.types.is_timestamp(kind):
-        return parse_timestamp(cells, reading, timezone)
-    return parse_boolean(cells) if pa.types.is_boolean(kind) else parse_text(cells, column)
+
+def _as_declared(clean: pa.Table, dataset: Dataset) -> pa.Table:
+    """JSON columns in their declared type: until here, and for pandera, they are plain text."""
+    for column in dataset.columns:
+        if isinstance(column.arrow_type, pa.BaseExtensionType):
+            values = pa.ExtensionArray.from_storage(column.arrow_type, whole(clean[column.name]))
+            clean = clean.set_column(clean.column_names.index(column.name), column.name, values)
+    return clean
 
 
 def _readings(

@@ -11,14 +11,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from import_pipeline.flow.batches.evidence import date_readings
-from import_pipeline.flow.checks.parsing import FaultCollector, Parsed, as_mask, each_group, is_written
+from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, each_group, is_written
+from import_pipeline.language import told
 
 DATE = r"^(?P<a>\d{1,4})[-/.](?P<b>\d{1,2})[-/.](?P<c>\d{1,4})(?P<time>.*)$"
 TIME = (
     r"^[T ]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
     r"(?: ?(?P<half>[AaPp])[Mm])?(?: ?(?P<zone>Z|z|UTC|[+-]\d{2}(?::?\d{2})?))?$"
 )
-ORDER_NAMES = {"dmy": "the day first", "mdy": "the month first", "ymd": "the year first"}
+_OTHER_ORDER = {
+    "dmy": told(" with the day first"),
+    "mdy": told(" with the month first"),
+    "ymd": told(" with the year first"),
+}
+# Days since 1899-12-30 or 1904-01-01, as spreadsheets count: which of both is never guessed.
+SERIAL = r"^[1-9]\d{4}(?:[.,]\d+)?$"
 MICROSECONDS = 1_000_000
 DAY = 86_400 * MICROSECONDS
 _LAYOUT = re.compile(
@@ -47,34 +54,34 @@ class _Written:
     zoned: np.ndarray
 
 
-def parse_date(cells: pa.Array, reading: str | None) -> Parsed:
+def parse_date(cells: pa.Array, how: How) -> Parsed:
     """Dates; a time of day is allowed if it is midnight.
 
-    Faults: `ambiguous_date`, `two_digit_year`, `not_a_date`.
+    Faults: `ambiguous_date`, `two_digit_year`, `serial_date`, `not_a_date`.
     """
     found = FaultCollector(len(cells))
-    written = _read(cells, reading, "not_a_date", found)
-    found.add("not_a_date", written.there & (written.time != 0), " without a time of day")
+    written = _read(cells, how.reading, "not_a_date", found)
+    found.add("not_a_date", written.there & (written.time != 0), told(" without a time of day"))
     days = pa.array(written.days.astype(np.int32), mask=~written.there).cast(pa.date32())
     return found.parsed(days)
 
 
-def parse_timestamp(cells: pa.Array, reading: str | None, timezone: str) -> Parsed:
-    """Instants in UTC. A cell without a zone is read in `timezone`; a date alone is its midnight.
+def parse_timestamp(cells: pa.Array, how: How) -> Parsed:
+    """Instants in UTC. A cell without a zone is read in the dataset's; a date alone is its midnight.
 
     Where clocks go back, a local time exists twice and the earlier is taken; where they go forward,
     a time that does not exist is the moment of the change.
 
-    Faults: `ambiguous_date`, `two_digit_year`, `not_a_timestamp`.
+    Faults: `ambiguous_date`, `two_digit_year`, `serial_date`, `not_a_timestamp`.
     """
     found = FaultCollector(len(cells))
-    written = _read(cells, reading, "not_a_timestamp", found)
+    written = _read(cells, how.reading, "not_a_timestamp", found)
     naive = written.days * DAY + written.time
     local = written.there & ~written.zoned
     instants = naive - written.offset
     if local.any():
         clock = pa.array(naive, pa.timestamp("us"), mask=~local)
-        in_zone = pc.assume_timezone(clock, timezone, ambiguous="earliest", nonexistent="latest")
+        in_zone = pc.assume_timezone(clock, how.timezone, ambiguous="earliest", nonexistent="latest")
         in_utc = pc.fill_null(in_zone.cast(pa.timestamp("us", "UTC")).cast(pa.int64()), 0)
         instants = np.where(local, in_utc.to_numpy(zero_copy_only=False), instants)
     found.add("not_a_timestamp", written.there & ((instants < _EARLIEST) | (instants > _LATEST)))
@@ -85,16 +92,21 @@ def _read(cells: pa.Array, reading: str | None, code: str, found: FaultCollector
     readings = date_readings(cells)
     has = {order: as_mask(mask) for order, mask in readings.by_reading.items()}
     is_text = is_written(readings.text)
-    if reading in ORDER_NAMES:
+    if readings.short_years is not None:
+        found.add("two_digit_year", readings.short_years)
+    if reading in _OTHER_ORDER:
         orders = {o: has[o] if o in (reading, "ymd") else np.zeros_like(is_text) for o in has}
         other = (has["dmy"] | has["mdy"]) & ~orders[reading]
-        found.add(code, other, f" with {ORDER_NAMES[reading]}")
+        found.add(code, other, _OTHER_ORDER[reading])
     else:
         ambiguous = as_mask(readings.ambiguous)
         found.add("ambiguous_date", ambiguous)
         orders = {o: mask & ~ambiguous for o, mask in has.items()}
     there = orders["dmy"] | orders["mdy"] | orders["ymd"]
-    found.add(code, is_text & ~there)
+    unread = is_text & ~there & ~found.bad
+    if unread.any():
+        found.add("serial_date", unread & as_mask(pc.match_substring_regex(readings.text, SERIAL)))
+        found.add(code, unread)
     there &= ~found.bad
     written, quick = _read_uniform(readings.text, orders, there)
     rest = np.flatnonzero(there & ~quick)
@@ -169,7 +181,7 @@ def _times(text: pa.Array, code: str, found: FaultCollector) -> tuple[np.ndarray
     after_noon = as_mask(pc.equal(pc.utf8_lower(half), "p"))
     hours = np.where(has_half, hours % 12 + 12 * after_noon, hours)
     nanos = _whole(pc.utf8_rpad(fraction, 9, "0"))
-    found.add(code, nanos % 1000 != 0, " to the microsecond")
+    found.add(code, nanos % 1000 != 0, told(" to the microsecond"))
     offset, zoned = _offsets(zone, code, found)
     return (hours * 3600 + seconds) * MICROSECONDS + nanos // 1000, offset, zoned
 

@@ -8,31 +8,59 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from import_pipeline.flow.batches.evidence import decimal_readings
-from import_pipeline.flow.checks.parsing import FaultCollector, Parsed, as_mask, is_written, keep_where
+from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, is_written, keep_where
+from import_pipeline.language import told
 
-MARK_NAMES = {",": "comma", ".": "point"}
+_OTHER_MARK = {
+    ",": told(" in a column whose decimal mark is the comma"),
+    ".": told(" in a column whose decimal mark is the point"),
+}
+# A digit, and a sign of currency or the code of one of those that people send.
+CURRENCY_SIGN = (
+    r"\d.*(?:\p{Sc}|\b(?:ARS|AUD|BRL|CAD|CHF|CLP|CNY|COP|EUR|GBP|JPY|MXN|PYG|USD|UYU)\b)"
+    r"|(?:\p{Sc}|\b(?:ARS|AUD|BRL|CAD|CHF|CLP|CNY|COP|EUR|GBP|JPY|MXN|PYG|USD|UYU)\b).*\d"
+)
 # Longer texts have zeros to lose before Arrow's parsers, which hold 38 digits, see them.
 _LONG = 30
 
 
-def parse_decimal(cells: pa.Array, kind: pa.Decimal128Type, reading: str | None) -> Parsed:
+def parse_decimal(cells: pa.Array, how: How) -> Parsed:
     """Exact decimals.
 
     Faults: those of `plain_numbers`, `too_many_decimals`, `number_too_large`.
     """
-    plain, found = plain_numbers(cells, reading)
+    return _decimals(*plain_numbers(cells, how), how.column.arrow_type)
+
+
+def parse_money(cells: pa.Array, how: How) -> Parsed:
+    """Exact amounts in one currency.
+
+    Faults: `wrong_currency` (the sign of another one), those of `parse_decimal`.
+    """
+    affixes = how.column.type.affixes
+    foreign = as_mask(pc.match_substring_regex(cells, CURRENCY_SIGN))
+    if foreign.any():
+        text = decimal_readings(cells, affixes).by_reading
+        foreign &= ~(as_mask(text[","]) | as_mask(text["."]))
+    found = FaultCollector(len(cells))
+    found.add("wrong_currency", foreign, affixes[0])
+    plain, _ = plain_numbers(cells, how, found)
+    return _decimals(plain, found, how.column.arrow_type)
+
+
+def _decimals(plain: pa.Array, found: FaultCollector, kind: pa.Decimal128Type) -> Parsed:
     whole_digits = kind.precision - kind.scale
     found.add("too_many_decimals", _matches(plain, rf"\.\d{{{kind.scale}}}\d*[1-9]"), str(kind.scale))
     found.add("number_too_large", _matches(plain, rf"^[+-]?0*[1-9]\d{{{whole_digits}}}"), str(whole_digits))
     return found.parsed(pc.cast(_shortened(keep_where(plain, ~found.bad), kind.scale), kind))
 
 
-def parse_integer(cells: pa.Array, reading: str | None) -> Parsed:
+def parse_integer(cells: pa.Array, how: How) -> Parsed:
     """Whole numbers of 64 bits; `123.0` is 123.
 
     Faults: those of `plain_numbers`, `not_a_whole_number`, `number_too_large`.
     """
-    plain, found = plain_numbers(cells, reading)
+    plain, found = plain_numbers(cells, how)
     found.add("not_a_whole_number", _matches(plain, r"\.\d*[1-9]"))
     found.add("number_too_large", _matches(plain, r"^[+-]?0*[1-9]\d{18}"), "18")
     plain = keep_where(plain, ~found.bad)
@@ -42,24 +70,27 @@ def parse_integer(cells: pa.Array, reading: str | None) -> Parsed:
     return found.parsed(pc.cast(plain, pa.int64()))
 
 
-def plain_numbers(cells: pa.Array, reading: str | None) -> tuple[pa.Array, FaultCollector]:
+def plain_numbers(
+    cells: pa.Array, how: How, found: FaultCollector | None = None
+) -> tuple[pa.Array, FaultCollector]:
     """Numbers as digits with at most one point; null where empty or not readable.
 
     Args:
-        reading: the column's decimal mark; `mixed` or None: a value with one possible reading
-            is read so.
+        how: its reading is the column's decimal mark; `mixed` or None: a value with one possible
+            reading is read so.
+        found: the faults so far.
 
     Faults: `ambiguous_number`, `not_a_number`.
     """
-    readings = decimal_readings(cells)
+    reading = how.reading
+    readings = decimal_readings(cells, how.column.type.affixes)
     has = {mark: as_mask(mask) for mark, mask in readings.by_reading.items()}
     written = is_written(readings.text)
-    found = FaultCollector(len(cells))
-    if reading in MARK_NAMES:
+    found = FaultCollector(len(cells)) if found is None else found
+    if reading in _OTHER_MARK:
         comma, point = (has[","], _none(cells)) if reading == "," else (_none(cells), has["."])
         other = has["." if reading == "," else ","]
-        detail = f" in a column whose decimal mark is the {MARK_NAMES[reading]}"
-        found.add("not_a_number", written & other & ~(comma | point), detail)
+        found.add("not_a_number", written & other & ~(comma | point), _OTHER_MARK[reading])
     else:
         ambiguous = as_mask(readings.ambiguous)
         comma = has[","] & ~ambiguous

@@ -1,15 +1,34 @@
-"""From the cells of one column, text as written, to values of the declared type and faults.
+"""What every parser takes and gives: cells of one column as text, values of its type, faults.
 
-One parser a type: `text.py`, `numerals.py`, `dates.py`. Which readings a written number or date has
-is `flow/batches/evidence.py`'s; which values are allowed is the dataset's model's.
+The parsers stand in `text.py`, `numerals.py`, `dates.py`, `brazil.py`, `structured.py`, their table in
+`parsers.py`. Which readings a written number or date has is `flow/batches/evidence.py`'s.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from import_pipeline.catalog.dataset import Column
+
+
+@dataclass(frozen=True)
+class How:
+    """How the cells of one column are read.
+
+    Attributes:
+        reading: decimal mark or order of day and month, where the type needs one.
+        timezone: of timestamps that state none.
+        typed: whether the file's format stores these cells as numbers, dates, …; they are then in the
+            notation of `flow/batches/kinds.py`.
+    """
+
+    column: Column
+    reading: str | None = None
+    timezone: str = "UTC"
+    typed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +38,7 @@ class Fault:
     Attributes:
         code: row-level code of `codes.py`.
         positions: rows by position (from 0) in the table that was parsed, ascending.
-        detail: the `{detail}` of the code's message.
+        detail: the `{detail}` of the code's message; a sentence that is to be translated is `told`.
     """
 
     code: str
@@ -32,12 +51,15 @@ class Parsed:
     """A parsed column.
 
     Attributes:
-        values: of the declared type; null where the cell is empty or faulty.
+        values: of the declared type (JSON as text); null where the cell is empty or faulty.
         faults: at most one for a cell.
     """
 
     values: pa.Array
     faults: tuple[Fault, ...] = ()
+
+
+Parser = Callable[[pa.Array, How], Parsed]
 
 
 class FaultCollector:
@@ -56,7 +78,11 @@ class FaultCollector:
 
     def add_at(self, positions: np.ndarray, part: "FaultCollector") -> None:
         """Note the faults that were found in a part of the cells, those at `positions`."""
-        for fault in part._faults:
+        self.add_faults(part._faults, positions)
+
+    def add_faults(self, faults: Iterable[Fault], positions: np.ndarray) -> None:
+        """Note faults of a part of the cells, those at `positions`."""
+        for fault in faults:
             where = np.zeros(len(self.bad), dtype=bool)
             where[positions[fault.positions]] = True
             self.add(fault.code, where, fault.detail)

@@ -1,45 +1,67 @@
-"""Text cells: trimmed, in the declared case, empty is null; and yes-or-no cells."""
+"""Text cells: trimmed, in the declared case, empty is null; identifiers, choices and yes-or-no cells."""
+
+import unicodedata
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.catalog.dataset import Column
 from import_pipeline.flow.batches.evidence import WHITE_SPACE
-from import_pipeline.flow.checks.parsing import FaultCollector, Parsed, as_mask, is_written
+from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, is_written
+from import_pipeline.language import told
 
-# Zero-width characters and joiners, beside the white space that numbers and dates are freed of.
-TRIMMED = (
-    WHITE_SPACE
-    + "\u200c\u200d\u2060\u180e\u3000\u1680\u2028\u2029\u0085"
-    + "".join(chr(c) for c in range(0x2000, 0x200B))
-)
 LONGEST_TEXT = 1024 * 1024
 # A row of a PostgreSQL B-tree index holds 2,704 bytes; workspace and row header need their share.
 LONGEST_KEY = 2000
-YES = ("sim", "s", "yes", "y", "true", "t", "verdadeiro", "v", "1")
+YES = ("sim", "s", "yes", "y", "true", "t", "verdadeiro", "v", "1", "x")
 NO = ("não", "nao", "n", "no", "false", "f", "falso", "0")
+# As spreadsheets show a long number in a narrow column and write it into CSV: the digits are lost.
+SHORTENED_NUMBER = r"^[+-]?\d(?:[.,]\d+)?[eE]\+\d+$"
+# What nobody sees and no identifier has: zero-width characters, soft hyphens, direction marks.
+_UNSEEN = "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
 
 
-def parse_text(cells: pa.Array, column: Column) -> Parsed:
+def parse_text(cells: pa.Array, how: How) -> Parsed:
     """Text without the white space around it, in the column's case; empty is null.
 
     Faults: `nul_character`, `text_too_long` (over `LONGEST_TEXT` bytes).
     """
-    text = trimmed(cells)
-    for character in column.remove:
-        text = pc.replace_substring(text, character, "")
-    if column.remove:
-        text = trimmed(text)
-    if column.case is not None:
-        text = pc.utf8_lower(text) if column.case == "lower" else pc.utf8_upper(text)
+    text = as_declared(cells, how)
     found = FaultCollector(len(text))
     add_text_faults(text, found)
     return found.parsed(empty_as_null(text))
 
 
-def parse_boolean(cells: pa.Array) -> Parsed:
-    """Yes or no, in Portuguese, English or as 1 and 0, without regard to case. Fault: `not_a_boolean`."""
+def parse_identifier(cells: pa.Array, how: How) -> Parsed:
+    """Text that stays as written, zeros at its beginning too; without characters that nobody sees.
+
+    Faults: `imprecise_number` (`1,23457E+11`), those of `parse_text`.
+    """
+    text = pc.replace_substring_regex(pc.replace_substring(cells, "\u00a0", " "), _UNSEEN, "")
+    text = as_declared(text, how)
+    found = FaultCollector(len(text))
+    found.add("imprecise_number", pc.match_substring_regex(text, SHORTENED_NUMBER))
+    add_text_faults(text, found)
+    return found.parsed(empty_as_null(text))
+
+
+def parse_choice(cells: pa.Array, how: How) -> Parsed:
+    """One of the declared options, as it is declared. Fault: `not_allowed`."""
+    choices = how.column.type.choices
+    text = trimmed(cells)
+    stored = looked_up(text, dict(choices))
+    found = FaultCollector(len(text))
+    options = sorted(set(choices.values()))
+    unknown = is_written(text) & ~as_mask(pc.is_valid(stored))
+    found.add("not_allowed", unknown, told("Use one of: {options}.", options=options))
+    return found.parsed(stored)
+
+
+def parse_boolean(cells: pa.Array, how: How) -> Parsed:
+    """Yes or no, in Portuguese, English, as 1 and 0 or with a cross, without regard to case.
+
+    Fault: `not_a_boolean`.
+    """
     text = pc.utf8_lower(trimmed(cells))
     yes = as_mask(pc.is_in(text, value_set=pa.array(YES)))
     no = as_mask(pc.is_in(text, value_set=pa.array(NO)))
@@ -48,9 +70,36 @@ def parse_boolean(cells: pa.Array) -> Parsed:
     return found.parsed(pa.array(yes, mask=~(yes | no)))
 
 
+def as_declared(cells: pa.Array, how: How) -> pa.Array:
+    """Trimmed texts, without the characters that the column removes, in its case."""
+    text = trimmed(cells)
+    for character in how.column.remove:
+        text = pc.replace_substring(text, character, "")
+    if how.column.remove:
+        text = trimmed(text)
+    if how.column.case is not None:
+        text = pc.utf8_lower(text) if how.column.case == "lower" else pc.utf8_upper(text)
+    return text
+
+
+def looked_up(text: pa.Array, table: dict[str, str]) -> pa.Array:
+    """What a table of plain texts says for each text, without regard to case and accents; null: nothing."""
+    by_plain = {plain(said): meant for said, meant in table.items()}
+    encoded = text.dictionary_encode()
+    # Once for each different text of the column, which are few in a column of choices.
+    known = [by_plain.get(plain(value)) for value in encoded.dictionary.to_pylist()]
+    return pa.array(known, pa.string()).take(encoded.indices)
+
+
+def plain(text: str) -> str:
+    """Lower case without accents, with single spaces."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return " ".join("".join(c for c in apart if not unicodedata.combining(c)).split())
+
+
 def trimmed(cells: pa.Array) -> pa.Array:
     """Without white space around: normal, no-break, zero-width."""
-    return pc.utf8_trim(cells, TRIMMED)
+    return pc.utf8_trim(cells, WHITE_SPACE)
 
 
 def empty_as_null(text: pa.Array) -> pa.Array:

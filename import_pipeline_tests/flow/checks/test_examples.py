@@ -133,7 +133,7 @@ DATES = [
     ("day", "dmy", "01/01/0000", "not_a_date"),
     ("day", "dmy", "01/01/0001", "0001-01-01"),
     ("day", "dmy", "00000000", "not_a_date"),
-    ("day", "dmy", "46066", "not_a_date"),
+    ("day", "dmy", "46066", "serial_date"),
     ("day", "dmy", "01/02/26", "two_digit_year"),
     ("day", "dmy", "01/02-2026", "not_a_date"),
     ("day", "dmy", "01/02/2026 00:00:00", "2026-02-01"),
