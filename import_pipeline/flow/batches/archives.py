@@ -1,17 +1,11 @@
-"""Zip archives: which files inside become uploads, what is refused, and one such file as a source.
+"""Zip archives: which files inside become uploads, and what is refused; names inside are only names.
 
-A member is read in place and never unpacked beside the archive; names inside are only names. What
-becomes of members in the ledger is `ledger/members.py`'s.
+Reading one of them is `member_source.py`'s; what becomes of them in the ledger `ledger/members.py`'s.
 """
 
-import io
-import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import BinaryIO
 
 from import_pipeline.errors import (
     DuplicateMember,
@@ -23,10 +17,9 @@ from import_pipeline.errors import (
     UnsupportedCompression,
 )
 from import_pipeline.flow.arrivals.identity import is_never_an_import
-from import_pipeline.flow.batches.source import CHUNK_BYTES, Source, ensure_room
+from import_pipeline.flow.batches.source import Source
 from import_pipeline.flow.batches.zip_directory import (
     MOST_MEMBERS,
-    damaged,
     member_name,
     opened_zip,
     too_many,
@@ -108,73 +101,11 @@ def list_members(archive: Source, maximum_size: int) -> ListedArchive:
         _refuse_numbers(archive, wanted, maximum_size)
         _refuse_names(archive, wanted)
         for info in wanted:
-            _refuse_packing(archive, info)
+            refuse_packing(archive, info)
         for info in wanted:
             with opened.open(info) as file:
                 _refuse_nested(archive, info, file.read(_LOOKED_AT))
     return ListedArchive(tuple(ArchiveMember(member_name(i), i.file_size) for i in wanted), skipped)
-
-
-@dataclass(frozen=True)
-class MemberSource:
-    """One file in a zip, unpacked as it is read; its checksum is verified by whoever reads all of it."""
-
-    archive: Source
-    member: str
-
-    @property
-    def name(self) -> str:
-        """As the sender reads it: `leads.zip › janeiro.csv`."""
-        return shown_name(self.archive.name, self.member)
-
-    @cached_property
-    def size(self) -> int:
-        """Bytes, unpacked."""
-        with opened_zip(self.archive) as opened:
-            return self._found(opened).file_size
-
-    def chunks(self) -> Iterator[bytes]:
-        """The member's bytes.
-
-        Raises:
-            CorruptFile: they are not those that were packed, or not as many.
-            EncryptedFile, UnsupportedCompression: as `list_members`.
-        """
-        with opened_zip(self.archive) as opened:
-            info = self._found(opened)
-            _refuse_packing(self.archive, info)
-            done = 0
-            with opened.open(info) as file:
-                while chunk := file.read(CHUNK_BYTES):
-                    done += len(chunk)
-                    yield chunk
-            if done != info.file_size:
-                raise damaged(self.name)
-
-    def open(self) -> BinaryIO:
-        """The member as a seekable file: in memory if it is small, else a temporary copy; raises as `chunks`.
-
-        Raises:
-            NoRoomOnDisk: the copy would fill the disk.
-        """
-        size = self.size
-        ensure_room(size, Path(tempfile.gettempdir()))
-        in_memory = size <= CHUNK_BYTES
-        file: BinaryIO = io.BytesIO() if in_memory else tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
-        try:
-            for chunk in self.chunks():
-                file.write(chunk)
-            file.seek(0)
-        except BaseException:
-            file.close()
-            raise
-        return file
-
-    def _found(self, opened: zipfile.ZipFile) -> zipfile.ZipInfo:
-        for info in opened.infolist():
-            if member_name(info) == self.member:
-                return info
-        raise damaged(self.name)
 
 
 def shown_name(archive: str, member: str) -> str:
@@ -228,8 +159,13 @@ def _refuse_names(archive: Source, wanted: Sequence[zipfile.ZipInfo]) -> None:
         seen.add(name)
 
 
-def _refuse_packing(archive: Source, info: zipfile.ZipInfo) -> None:
-    """Locked with a password, or packed by a method that cannot be read within bounds."""
+def refuse_packing(archive: Source, info: zipfile.ZipInfo) -> None:
+    """Refuse a file that cannot be unpacked within bounds.
+
+    Raises:
+        EncryptedFile: it is locked with a password.
+        UnsupportedCompression: `zipfile` bounds what comes out of deflate only.
+    """
     name = shown_name(archive.name, member_name(info))
     if info.flag_bits & _ENCRYPTED or info.compress_type == _AES:
         raise EncryptedFile(
