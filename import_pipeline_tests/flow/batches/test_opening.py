@@ -1,9 +1,6 @@
 """What is found out about a file before a row is read, and what it is refused for."""
 
-import gzip
 import hashlib
-import io
-import zipfile
 
 import pytest
 
@@ -68,7 +65,7 @@ def test_lines_end_with_lf_crlf_or_cr_and_the_last_one_with_nothing(
         (b"nome\nAna\n", "utf-8"),
         ("nome\nJosé 漢字 😀\n".encode(), "utf-8"),
         ("nome😀é".encode(), "utf-8"),
-        ("nome😀".encode()[:-1], "cp1252"),
+        ("nome😀".encode()[:-1], "utf-8"),
         ("nome\nJosé\n".encode("utf-8-sig"), "utf-8-sig"),
         ("nome\nJosé ação\n".encode("cp1252"), "cp1252"),
         ("nome\n“José” €\n".encode("cp1252"), "cp1252"),
@@ -104,7 +101,7 @@ def test_a_pair_that_is_utf_8_by_chance_does_not_make_a_cp1252_file_utf_8() -> N
     facts = read_whole(BytesSource(data, 64))
     assert (facts.encoding, facts.encoding_evidence.split(",")[1]) == (
         "cp1252",
-        " 1 characters are; all bytes are defined in cp1252",
+        " 1 characters are; in cp1252 100% of the others fit their neighbours",
     )
 
 
@@ -131,24 +128,11 @@ def test_broken_utf_16_is_refused() -> None:
         inspect("nome\nAna\n".encode("utf-16")[:-1])
 
 
-def zipped(name: str) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as archive:
-        archive.writestr(name, "content")
-    return target.getvalue()
-
-
 @pytest.mark.parametrize(
     ("data", "looks_like"),
     [
-        (zipped("xl/workbook.xml"), "an Excel workbook"),
-        (zipped("people.csv"), "a zip archive"),
-        (gzip.compress(b"nome\nAna\n", mtime=0), "a gzip file"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 100, "an old Excel"),
         (b"%PDF-1.7\n...", "a PDF"),
-        (b"PAR1\x15\x04", "a Parquet"),
         (b"\x89PNG\r\n\x1a\n", "a PNG"),
-        ("nome\nAna\n".encode("utf-16-le"), "UTF-16 text without"),
         (bytes(range(256)) * 4, "binary data"),
     ],
 )

@@ -24,7 +24,7 @@ FAULTS = {
     "one delimiter too many": (b"nome;cidade\nAna;Rio;\n", [(2, "too_many_cells")]),
     "stray_quote": (b'nome;cidade\nAna;"Rio" de Janeiro\nBia;Rio\n', [(2, "stray_quote")]),
     "undecodable_text": ("nome;cidade\nJosé;ã\n".encode() + b"Ana;S\xe3o\n", [(3, "undecodable_text")]),
-    "NUL": (b"nome;cidade\nAna;R\0o\nBia;Rio\n", [(2, "undecodable_text")]),
+    "NUL": (b"nome;cidade\nAna;R\0o\nBia;Rio\n", []),
     "a quote inside text": (b'nome;cidade\nAna;5" pipe\nBia;"a""b"\n', []),
     "several": (b'nome;cidade\n"A"a\n"B"b;x;\xff\nok;ok\n', [(2, "stray_quote"), (3, "stray_quote")]),
 }

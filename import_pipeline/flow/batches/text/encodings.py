@@ -1,18 +1,21 @@
 """From the bytes of a file to UTF-8: which encoding it is in, by evidence, and turning it chunk by chunk.
 
 A byte that does not decode becomes a mark that no valid text holds, so that its row is found and
-rejected; text is never altered silently. How the bytes divide into rows is no matter here.
+rejected; text is never altered silently. How the bytes divide into rows is no matter here, and which
+encoding fits text that is not Unicode is `guessing.py`'s.
 """
 
 import codecs
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from import_pipeline.errors import BadOption, UnsupportedEncoding
 from import_pipeline.flow.batches.delimited.scanning import Ints
+from import_pipeline.flow.batches.text.guessing import CP1252, LATIN_1, Guess, guess
+from import_pipeline.language import Told, told
 
-UTF_8, UTF_8_BOM, CP1252, LATIN_1 = "utf-8", "utf-8-sig", "cp1252", "latin-1"
+UTF_8, UTF_8_BOM = "utf-8", "utf-8-sig"
 # Longest first: UTF-16's mark begins UTF-32's.
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, UTF_8_BOM), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
@@ -22,14 +25,50 @@ BYTE_ORDER_MARKS = (
 _LINES_AS_IN_ASCII = {UTF_8, UTF_8_BOM, CP1252, LATIN_1}
 _ESCAPING = {"utf-7", "unicode_escape", "raw_unicode_escape", "unicode-escape", "raw-unicode-escape",
              "idna", "punycode", "undefined", "mbcs", "oem"}  # fmt: skip
-_UNDEFINED_IN_CP1252 = (0x81, 0x8D, 0x8F, 0x90, 0x9D)
+# Of text that is not UTF-8, as much is kept to find its encoding: the lines that have such bytes.
+_SAMPLE_BYTES, _LONGEST_SAMPLED_LINE = 32 * 1024, 4 * 1024
 # A lone surrogate in UTF-8 (ED A0..BF xx) stands for what did not decode; valid UTF-8 has ED 80..9F only.
-_MARK = b"\xed\xb2\x80"
 _REPLACEMENT = (0xEF, 0xBF, 0xBD)
 # Text in cp1252 has hardly a pair of bytes that is a UTF-8 character by chance (an upper-case accented
 # letter before a quotation mark). A share above this one says that texts of both encodings were mixed:
 # read as cp1252, the good ones would be loaded altered (`criaÃ§Ã£o`).
 CHANCE_SHARE = 0.1
+
+
+class Sample:
+    """The first lines of a text that are not valid UTF-8, gathered chunk by chunk.
+
+    Attributes:
+        taken: whole lines, at most 32 KB.
+    """
+
+    def __init__(self) -> None:
+        self.taken = b""
+        self._line, self._bad = b"", False
+
+    def add(self, chunk: bytes, *, bad: bool, final: bool) -> None:
+        """Take what belongs to the sample of one chunk.
+
+        Args:
+            bad: whether something in it is not valid UTF-8.
+        """
+        if len(self.taken) >= _SAMPLE_BYTES:
+            return
+        data = self._line + chunk
+        end = len(data) if final else max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        if self._bad or bad:
+            self._take(data[:end])
+        self._line = data[max(end, len(data) - _LONGEST_SAMPLED_LINE) :]
+        self._bad = not _is_utf_8(self._line) or (bad and not end)
+
+    def _take(self, lines: bytes) -> None:
+        try:
+            lines.decode()
+        except UnicodeDecodeError as error:
+            start = max(lines.rfind(b"\n", 0, error.start) + 1, error.start - _LONGEST_SAMPLED_LINE)
+            part = lines[start : start + 2 * _SAMPLE_BYTES].splitlines(keepends=True)
+            beyond = b"".join(line for line in part if not _is_utf_8(line))
+            self.taken = (self.taken + beyond)[:_SAMPLE_BYTES]
 
 
 @dataclass
@@ -39,24 +78,26 @@ class EncodingEvidence:
     Attributes:
         valid: characters of two or more bytes that are valid UTF-8.
         invalid: bytes that are not part of valid UTF-8.
-        undefined_in_cp1252: bytes that cp1252 does not define.
+        sample: the first lines that are not valid UTF-8.
     """
 
     valid: int = 0
     invalid: int = 0
-    undefined_in_cp1252: int = 0
+    sample: Sample = field(default_factory=Sample)
     _rest: bytes = b""
 
     def add(self, chunk: bytes, *, final: bool) -> None:
         """Count one chunk; characters may straddle chunks."""
         if not self._rest and chunk.isascii():
+            self.sample.add(chunk, bad=False, final=final)
             return
-        self.undefined_in_cp1252 += sum(chunk.count(byte) for byte in _UNDEFINED_IN_CP1252)
         data, self._rest = self._rest + chunk, b""
         try:
             _, used = codecs.utf_8_decode(data, "strict", final)
             valid = np.frombuffer(data[:used], np.uint8)
+            self.sample.add(chunk, bad=False, final=final)
         except UnicodeDecodeError:
+            self.sample.add(chunk, bad=True, final=final)
             text, used = codecs.utf_8_decode(data, "surrogateescape", final)
             marked = text.encode(UTF_8, "surrogatepass")
             self.invalid += len(marked_positions(marked))
@@ -65,18 +106,54 @@ class EncodingEvidence:
         self.valid += int(np.count_nonzero(valid >= 0xC0))
         self._rest = data[used:]
 
-    def decide(self, default: str | None = None) -> tuple[str, str]:
-        """The encoding, and one phrase that says why; `default` is taken for text that is not UTF-8."""
+    def decide(self, default: str | None = None) -> tuple[str, Told]:
+        """The encoding, and one phrase that says why; `default` is taken for text that is not UTF-8.
+
+        Text of two encodings, and text that fits none, is read as UTF-8: what does not decode is a reject.
+        """
         if not self.invalid:
-            return UTF_8, "all bytes are valid UTF-8" if self.valid else "all bytes are ASCII"
-        counted = f"{self.invalid:,} bytes are not valid UTF-8, {self.valid:,} characters are"
+            ascii_only = told("all bytes are ASCII")
+            return UTF_8, told("all bytes are valid UTF-8") if self.valid else ascii_only
+        counted = told(
+            "{invalid:,} bytes are not valid UTF-8, {valid:,} characters are",
+            invalid=self.invalid, valid=self.valid,
+        )  # fmt: skip
         if self.valid > self.invalid * CHANCE_SHARE:
-            return UTF_8, f"{counted}: rows with such bytes are rejected"
+            return UTF_8, told("{counted}: rows with such bytes are rejected", counted=counted)
         if default is not None:
-            return check_stated_encoding(default, b""), f"{counted}; the dataset's default"
-        if not self.undefined_in_cp1252:
-            return CP1252, f"{counted}; all bytes are defined in cp1252"
-        return LATIN_1, f"{counted}; {self.undefined_in_cp1252:,} bytes are not defined in cp1252"
+            chosen = check_stated_encoding(default, b"")
+            return chosen, told("{counted}; the dataset's default", counted=counted)
+        found = guess(self.sample.taken)
+        if found is None:
+            why = told("{counted}, and they fit no other encoding: rows with them are rejected",
+                       counted=counted)  # fmt: skip
+            return UTF_8, why
+        return _name(found.encoding), _why(found, counted)
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _why(found: Guess, counted: Told) -> Told:
+    facts = {"counted": counted, "encoding": found.encoding, "share": found.fitting}
+    if found.encoding == CP1252:
+        return told("{counted}; in {encoding} {share:.0%} of the others fit their neighbours", **facts)
+    if found.encoding == LATIN_1:
+        return told("{counted}; cp1252 does not define all of them", **facts)
+    return told(
+        "{counted}; in {encoding} {share:.0%} of the others fit their neighbours, "
+        "confidence {confidence:.0%}",
+        **facts, confidence=found.confidence,
+    )  # fmt: skip
+
+
+def _name(encoding: str) -> str:
+    return LATIN_1 if encoding == LATIN_1 else codecs.lookup(encoding).name
 
 
 def encoding_of_mark(start: bytes) -> str | None:
@@ -98,8 +175,8 @@ def check_stated_encoding(stated: str, start: bytes) -> str:
         usable = False
     if not usable:
         raise BadOption(
-            f"The option encoding says {stated!r}, which is no encoding of text.",
-            remedy="State one such as utf-8, cp1252, latin-1 or utf-16, or leave the option out.",
+            told("The option encoding says {stated!r}, which is no encoding of text.", stated=stated),
+            remedy=told("State one such as utf-8, cp1252, latin-1 or utf-16, or leave the option out."),
             option="encoding", value=stated,
         )  # fmt: skip
     name = LATIN_1 if name == "iso8859-1" else name
@@ -109,8 +186,9 @@ def check_stated_encoding(stated: str, start: bytes) -> str:
     if marked == UTF_8_BOM and name == UTF_8:
         return UTF_8_BOM
     raise UnsupportedEncoding(
-        f"The option encoding says {stated}, but the file begins with the byte order mark of {marked}.",
-        remedy="Leave the option encoding out, or save the file in that encoding.",
+        told("The option encoding says {stated}, but the file begins with the byte order mark of {marked}.",
+             stated=stated, marked=marked),
+        remedy=told("Leave the option encoding out, or save the file in that encoding."),
         stated=stated, found=marked,
     )  # fmt: skip
 
@@ -139,10 +217,8 @@ class Transcoder:
             UnsupportedEncoding: the bytes cannot be read in this encoding at all.
         """
         if self._decoder is None:
-            text = self._from_utf_8(chunk, final)
-        else:
-            text = self._decoded(self._decoder, chunk, final)
-        return text.replace(b"\0", _MARK) if b"\0" in text else text
+            return self._from_utf_8(chunk, final)
+        return self._decoded(self._decoder, chunk, final)
 
     def _from_utf_8(self, chunk: bytes, final: bool) -> bytes:
         data, self._rest = self._rest + chunk if self._rest else chunk, b""
@@ -174,8 +250,12 @@ class Transcoder:
             return text.encode(UTF_8, "surrogatepass")
         except UnicodeError as error:
             raise UnsupportedEncoding(
-                f"The file cannot be read as {self.encoding}: {error}.",
-                remedy="Save it as UTF-8, or state its encoding with the option encoding.",
+                told(
+                    "The file cannot be read as {encoding}: {error}.",
+                    encoding=self.encoding,
+                    error=str(error),
+                ),
+                remedy=told("Save it as UTF-8, or state its encoding with the option encoding."),
                 encoding=self.encoding,
             ) from error
 

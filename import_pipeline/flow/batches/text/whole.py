@@ -16,7 +16,9 @@ from import_pipeline.flow.batches.text.encodings import (
     encoding_of_mark,
     keeps_ascii_lines,
 )
-from import_pipeline.flow.batches.text.lines import LineCounter
+from import_pipeline.flow.batches.text.guessing import utf_16_without_mark
+from import_pipeline.flow.batches.text.lines import LineCounter, LineEnds
+from import_pipeline.language import Told, told
 
 HEAD_BYTES = 1024 * 1024
 
@@ -29,13 +31,15 @@ class FileFacts:
         encoding: Python's name; `utf-8-sig` where the file begins with a byte order mark.
         encoding_evidence: one phrase for the report.
         physical_lines: line ends (LF, CRLF or CR), plus one for a last line without.
+        line_ends: how many of each kind.
         head: the first bytes, at most 1 MiB.
         size: bytes read.
     """
 
     encoding: str
-    encoding_evidence: str
+    encoding_evidence: Told
     physical_lines: int
+    line_ends: LineEnds
     head: bytes
     size: int
 
@@ -66,23 +70,33 @@ def read_whole(source: Source, *, encoding: str | None = None, default: str | No
         if known is None:
             evidence.add(chunk, final=False)
     if not size:
-        raise EmptyFile(f"{source.name} is empty: it has 0 bytes.", remedy="Send the file again.")
+        raise EmptyFile(
+            told("{file} is empty: it has 0 bytes.", file=source.name), remedy=told("Send the file again.")
+        )
     if transcoder is not None:
         counter.add(transcoder.feed(b"", final=True))
     evidence.add(b"", final=True)
     if known is None:
         chosen, why = evidence.decide(default)
     else:
-        chosen, why = known, "stated" if encoding else "the file begins with its byte order mark"
-    return FileFacts(chosen, why, counter.lines, bytes(head), size)
+        chosen, why = known, _why_known(encoding, marked=encoding_of_mark(bytes(head)) is not None)
+    return FileFacts(chosen, why, counter.lines, counter.ends, bytes(head), size)
+
+
+def _why_known(stated: str | None, *, marked: bool) -> Told:
+    if stated:
+        return told("stated")
+    if marked:
+        return told("the file begins with its byte order mark")
+    return told("every second byte is often NUL")
 
 
 def _known_encoding(start: bytes, stated: str | None, name: str) -> str | None:
-    """The encoding that sender or byte order mark state; refuses what is no text."""
+    """The encoding that sender, byte order mark or NULs tell; refuses what is no text."""
     if stated is not None:
         known: str | None = check_stated_encoding(stated, start)
     else:
-        known = encoding_of_mark(start)
+        known = encoding_of_mark(start) or utf_16_without_mark(start[:LOOKED_AT])
     if known is None or keeps_ascii_lines(known):
         refuse_binary(start, name)
     return known
