@@ -149,8 +149,8 @@ def find_first_import(conn: psycopg.Connection, opened: OpenedUpload, dataset: D
     """The upload that published the same bytes the same way, so that this one is a `duplicate_file`.
 
     Same sha256, workspace, dataset, fingerprint and options (those that decide how rows are read), not
-    undone; for a dataset that updates, nothing else was published or undone there since. Sure only
-    under the publish lock.
+    undone; for a dataset that updates, and for a correction, nothing else was published or undone there
+    since. Sure only under the publish lock.
 
     Returns:
         Its upload id: the first of several; None: import it.
@@ -163,7 +163,7 @@ def find_first_import(conn: psycopg.Connection, opened: OpenedUpload, dataset: D
           AND jsonb_strip_nulls(f.options - %(ignored)s::text[])
               = jsonb_strip_nulls(%(options)s::jsonb - %(ignored)s::text[])
           AND f.upload_id <> %(upload_id)s
-          AND NOT (%(updates)s AND EXISTS (
+          AND NOT (%(depends)s AND EXISTS (
               SELECT FROM imports.uploads o
               WHERE o.workspace = f.workspace AND o.dataset = f.dataset AND o.upload_id <> f.upload_id
                 AND (o.published_at > f.published_at OR o.undone_at > f.published_at)))
@@ -178,7 +178,7 @@ def find_first_import(conn: psycopg.Connection, opened: OpenedUpload, dataset: D
             "options": options_json(opened.options),
             "ignored": list(_OPTIONS_THAT_DECIDE_NOTHING),
             "upload_id": opened.upload_id,
-            "updates": dataset.existing_for(opened.options) == "update",
+            "depends": opened.file.ours or dataset.existing_for(opened.options) == "update",
         },
     ).fetchone()
     return None if row is None else str(row[0])

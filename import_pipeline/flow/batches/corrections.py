@@ -69,14 +69,18 @@ def match_corrections(
     targets = pa.concat_tables([TARGETS_SCHEMA.empty_table(), *found])
     write_parquet(store, f"{staging}{FILE_NAME}", targets)
     corrects = tuple(sorted(matching.known)[:LISTED])
-    return mark_unmatched(replace(split, targets=f"{staging}{FILE_NAME}", corrects=corrects), store)
+    return mark_unmatched(replace(split, corrects=corrects), f"{staging}{FILE_NAME}", store)
 
 
-def mark_unmatched(split: SplitUpload, store: Store) -> SplitUpload:
-    """Make rejects of the rows of a correction that put nothing right; the rest of the batches stays."""
-    matched = read_parquet(store, split.targets, ["_row_number"])["_row_number"].combine_chunks()
+def mark_unmatched(split: SplitUpload, targets: str, store: Store) -> SplitUpload:
+    """Make rejects of the rows of a correction that put nothing right; other batches stay as they are.
+
+    Args:
+        targets: key of what `match_corrections` wrote, now or in the attempt that published.
+    """
+    matched = read_parquet(store, targets, ["_row_number"])["_row_number"].combine_chunks()
     _write_again(store, split.batches, lambda table: _with_problems(table, matched))
-    return split
+    return replace(split, targets=targets)
 
 
 @dataclass(frozen=True, eq=False)

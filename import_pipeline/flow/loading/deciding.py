@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 from psycopg import sql
 
-from import_pipeline.flow.loading.tables import DECIDED, LOSERS, LoadTables, listed
+from import_pipeline.flow.loading.tables import DECIDED, LATE, LOSERS, LoadTables, listed
 
 COPY_BLOCK_ROWS = 100_000
 
@@ -35,6 +35,8 @@ def decide(conn: psycopg.Connection, tables: LoadTables, losers: pa.Table) -> di
         ).format(DECIDED)
     )
     _load_losers(conn, losers)
+    if tables.corrects:
+        _decide_late(conn)
     if tables.dataset.key:
         _analyze_staged(conn, tables)
         if tables.existing == "reject":
@@ -68,6 +70,13 @@ def _analyze_staged(conn: psycopg.Connection, tables: LoadTables) -> None:
     conn.execute(sql.SQL("ANALYZE {} ({})").format(tables.staged, names))
 
 
+def _decide_late(conn: psycopg.Connection) -> None:
+    """Rows of a correction whose reject another one put right meanwhile; they are staged no longer."""
+    conn.execute(
+        sql.SQL("INSERT INTO {} SELECT _row_number, 'rejected', 'not_a_reject' FROM {}").format(DECIDED, LATE)
+    )
+
+
 def _decide_rejected(conn: psycopg.Connection, tables: LoadTables) -> None:
     """Every row whose key is in the table is rejected, a loser of its file too."""
     conn.execute(
@@ -97,11 +106,11 @@ def _decide_kept(conn: psycopg.Connection, tables: LoadTables) -> None:
     conn.execute(
         sql.SQL(
             "INSERT INTO {decided} SELECT s._row_number, {verdict}, t.ctid"
-            " FROM {staged} s JOIN {target} t ON {same_key} WHERE NOT EXISTS ({losing})"
+            " FROM {rows} JOIN {target} t ON {same_key} WHERE NOT EXISTS ({losing})"
         ).format(
             decided=DECIDED,
             verdict=verdict,
-            staged=tables.staged,
+            rows=tables.staged_rows,
             target=tables.target,
             same_key=tables.same_key,
             losing=_LOSING_ROWS,
@@ -116,12 +125,16 @@ def _updating(tables: LoadTables) -> sql.Composed:
     """Outcome and code of a row whose key is in the table of a dataset that updates.
 
     The table's row is newer if its file arrived later; in the same second the identity decides;
-    a row without a source time (written by an application) is the oldest.
+    a row without a source time (written by an application) is the oldest. A correction is as old as
+    its first upload, and wins over that.
     """
-    ours = tables.opened.source_time
     newer = sql.SQL(
-        "(t._source_time, coalesce(right(t._upload_id, 12), '') COLLATE \"C\") > ({}::timestamptz, {})"
-    ).format(sql.Literal(ours), sql.Literal(tables.opened.short_id))
+        "((t._source_time, coalesce(right(t._upload_id, 12), '') COLLATE \"C\") > ({}, {}){})"
+    ).format(
+        tables.source_time,
+        sql.Literal(tables.opened.short_id),
+        sql.SQL(" AND t._upload_id IS DISTINCT FROM c.upload_id" if tables.corrects else ""),
+    )
     return sql.SQL(
         "CASE WHEN {newer} THEN 'duplicate' WHEN {differs} THEN 'updated' ELSE 'unchanged' END,"
         " CASE WHEN {newer} THEN 'newer_in_table' END"

@@ -34,7 +34,7 @@ def update_changed(conn: psycopg.Connection, tables: LoadTables, expected: int) 
     written = (*tables.names, *_provenance(tables))
     result = conn.execute(
         sql.SQL(
-            "UPDATE {target} t SET ({written}) = ROW({values}) FROM {decided} d JOIN {staged} s"
+            "UPDATE {target} t SET ({written}) = ROW({values}) FROM {decided} d JOIN {rows}"
             " ON s._row_number = d._row_number"
             " WHERE d.outcome = 'updated' AND t.ctid = d.tid AND {same_key}"
         ).format(
@@ -42,7 +42,7 @@ def update_changed(conn: psycopg.Connection, tables: LoadTables, expected: int) 
             written=listed(*(sql.Identifier(n) for n in written)),
             values=listed(tables.values, *_provenance(tables).values()),
             decided=DECIDED,
-            staged=tables.staged,
+            rows=tables.staged_rows,
             same_key=tables.same_key,
         )
     )
@@ -60,13 +60,12 @@ def insert_new(conn: psycopg.Connection, tables: LoadTables) -> int:
     written = (*tables.names, *_provenance(tables))
     return conn.execute(
         sql.SQL(
-            "INSERT INTO {target} ({written}) SELECT {values} FROM {staged} s"
-            " WHERE {undecided} ORDER BY {key}"
+            "INSERT INTO {target} ({written}) SELECT {values} FROM {rows} WHERE {undecided} ORDER BY {key}"
         ).format(
             target=tables.target,
             written=listed(*(sql.Identifier(n) for n in written)),
             values=listed(tables.values, *_provenance(tables).values()),
-            staged=tables.staged,
+            rows=tables.staged_rows,
             undecided=_UNDECIDED,
             key=tables.key,
         )
@@ -104,13 +103,15 @@ def refused_writes(dataset: Dataset) -> Iterator[None]:
 
 
 def _provenance(tables: LoadTables) -> dict[str, sql.Composable]:
-    """Where a written row comes from, by column: the same for every row but number and hash."""
+    """Where a written row comes from, by column; a corrected row is one of the correction in the ledger,
+    and keeps number and time of the first file.
+    """
     opened = tables.opened
     return {
         "_workspace": sql.Literal(opened.workspace),
         "_upload_id": sql.Literal(opened.upload_id),
-        "_row_number": sql.SQL("s._row_number"),
-        "_source_time": sql.SQL("{}::timestamptz").format(sql.Literal(opened.source_time)),
+        "_row_number": tables.row_number,
+        "_source_time": tables.source_time,
         "_loaded_at": sql.SQL("now()"),
         "_row_hash": sql.SQL("hash_record_extended(ROW({}), 0)").format(tables.values),
     }

@@ -19,6 +19,7 @@ from import_pipeline.errors import (
     FirstImportGone,
     Superseded,
 )
+from import_pipeline.flow.loading.correcting import Rejects
 from import_pipeline.flow.loading.counting import (
     check_counts,
     check_losers,
@@ -97,9 +98,9 @@ def publish_upload(
     started = time.perf_counter()
     check_received(split, checked, staged)
     losers = _losers(store, duplicates)
-    publishing = _Publishing(
-        LoadTables(opened, dataset), split, checked, losers, dry_run or opened.options.dry_run
-    )
+    rejects = Rejects(split, checked, store)
+    tables = LoadTables(opened, dataset, rejects.corrects)
+    publishing = _Publishing(tables, split, checked, losers, rejects, dry_run or opened.options.dry_run)
     for _ in range(RESTAGINGS + 1):
         try:
             with refused_writes(dataset), translated_errors(), connect(libpq_url(database_url)) as conn:
@@ -123,6 +124,7 @@ class _Publishing:
         split: SplitUpload,
         checked: Sequence[CheckedBatch],
         losers: pa.Table,
+        rejects: Rejects,
         dry_run: bool,
     ):
         self.tables = tables
@@ -131,6 +133,7 @@ class _Publishing:
         self.split = split
         self.checked = checked
         self.losers = losers
+        self.rejects = rejects
         self.dry_run = dry_run
 
     def run(self, conn: psycopg.Connection) -> PublishedUpload:
@@ -140,17 +143,22 @@ class _Publishing:
         if row.state != "running":
             return _as_recorded(conn, row, self.opened)
         invalid = sum(c.rejected for c in self.checked)
-        check_reject_share(self.dataset, self.split.read, invalid)
+        if not self.rejects.corrects:
+            check_reject_share(self.dataset, self.split.read, invalid)
         self._require_staged_rows(conn)
+        self.rejects.lock(conn)
         ledger.lock_table_of(conn, self.opened.workspace, self.opened.dataset)
         first = None if self.dry_run else self._first_import(conn)
         if first is not None:
             ledger.transition(conn, self.opened.upload_id, "duplicate_file", duplicate_of=first)
             return PublishedUpload("duplicate_file", Counts(0, 0, 0, 0, 0, 0), {}, "", first, None, 0.0)
+        self.rejects.settle(conn, self.tables, self.losers["_winner_row_number"])
         decided = decide(conn, self.tables, self.losers)
         write_outcomes(conn, self.tables)
         counts = self._count(decided, invalid, *self._merge(conn, decided))
         check_counts(conn, self.tables, counts, dry_run=self.dry_run)
+        if not self.dry_run:
+            self.rejects.record(conn, self.tables, counts)
         return self._record(conn, counts, decided)
 
     def _require_staged_rows(self, conn: psycopg.Connection) -> None:
@@ -227,11 +235,12 @@ class _Publishing:
 
 
 def _losers(store: Store, duplicates: FoundDuplicates) -> pa.Table:
-    """Row numbers that lose inside the file, read before any lock is held."""
+    """Rows that lose inside the file, and to which, read before any lock is held."""
+    columns = ["_row_number", "_winner_row_number"]
     if duplicates.key:
-        losers = read_parquet(store, duplicates.key, columns=["_row_number"])
+        losers = read_parquet(store, duplicates.key, columns=columns)
     else:
-        losers = pa.table({"_row_number": pa.array([], pa.int64())})
+        losers = pa.table({name: pa.array([], pa.int64()) for name in columns})
     check_losers(losers, duplicates)
     return losers
 

@@ -18,6 +18,8 @@ from import_pipeline.records import OpenedUpload
 STAGING_SCHEMA = "staging"
 LOSERS = sql.Identifier("pg_temp", "losers")
 DECIDED = sql.Identifier("pg_temp", "decided")
+TARGETS = sql.Identifier("pg_temp", "targets")
+LATE = sql.Identifier("pg_temp", "late")
 
 
 def staging_table(opened: OpenedUpload) -> str:
@@ -63,16 +65,38 @@ def libpq_url(url: str) -> str:
 class LoadTables:
     """Names and column lists of one upload's load, ready to be put into a statement.
 
-    In every statement `s` is a staged row and `t` a row of the dataset's table.
+    In every statement `s` is a staged row, `t` a row of the dataset's table and `c` the reject that
+    a row of a correction puts right.
     """
 
     opened: OpenedUpload
     dataset: Dataset
+    corrects: bool = False
 
     @property
     def staged(self) -> sql.Identifier:
         """The attempt's staging table."""
         return in_staging(staging_table(self.opened))
+
+    @property
+    def staged_rows(self) -> sql.Composed:
+        """The attempt's staged rows, in a correction with the rejects they put right, as a FROM item."""
+        if not self.corrects:
+            return sql.SQL("{} s").format(self.staged)
+        joined = sql.SQL("({} s JOIN {} c ON c._row_number = s._row_number)")
+        return joined.format(self.staged, TARGETS)
+
+    @property
+    def row_number(self) -> sql.SQL:
+        """The number that a row has in the dataset's table: a corrected one that of its reject."""
+        return sql.SQL("c.row_number" if self.corrects else "s._row_number")
+
+    @property
+    def source_time(self) -> sql.Composable:
+        """When the file came that a row is from; a corrected one is from the first file."""
+        if self.corrects:
+            return sql.SQL("c.source_time")
+        return sql.SQL("{}::timestamptz").format(sql.Literal(self.opened.source_time))
 
     @property
     def outcomes(self) -> sql.Identifier:

@@ -15,7 +15,7 @@ from import_pipeline_tests.flow.loading.world import World
 
 EMPTIED = (
     "DROP TABLE IF EXISTS things, seats; DROP FUNCTION IF EXISTS swallow, steal;"
-    "TRUNCATE imports.uploads CASCADE"
+    "TRUNCATE imports.uploads, imports.rejects CASCADE"
 )
 
 

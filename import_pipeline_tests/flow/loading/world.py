@@ -1,7 +1,7 @@
 """A database, a store and uploads made by hand: what the steps before loading would leave behind."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -16,6 +16,8 @@ from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
 from import_pipeline.catalog.types import Boolean, Date, Integer, Number, Text, Timestamp
 from import_pipeline.flow.arrivals.decision import Arrival
 from import_pipeline.flow.arrivals.identity import identity, short_id, upload_id
+from import_pipeline.flow.batches.corrections import FILE_NAME as TARGETS_FILE
+from import_pipeline.flow.batches.corrections import TARGETS_SCHEMA
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
 from import_pipeline.ledger import uploads as ledger
@@ -118,17 +120,25 @@ class World:
         rejected: int = 0,
         options: SenderOptions = SenderOptions(),  # noqa: B008 - frozen
         sha256: str | None = None,
+        corrects: Mapping[int, tuple[str, int]] | None = None,
     ) -> MadeUpload:
         """An upload that has been opened, split, checked and searched for duplicates.
 
         Args:
             rows: valid rows in file order; a column left out is NULL.
             rejected: rows with errors, which come after the valid ones.
+            corrects: of a correction, by row number the upload and row that a row puts right.
         """
         opened = self.arrive(dataset, workspace=workspace, name=name, at=at, options=options, sha256=sha256)
         numbered = [{"_row_number": n, **row} for n, row in enumerate(rows, 2)]
         checked = tuple(
-            self._checked(dataset, opened, n, numbered[n - 1 :: batches], rejected if n == batches else 0)
+            self._checked(
+                dataset,
+                opened,
+                n,
+                numbered[n - 1 :: batches],
+                range(len(rows) + 2, len(rows) + 2 + rejected) if n == batches else range(0),
+            )
             for n in range(1, batches + 1)
         )
         split = SplitUpload(
@@ -137,6 +147,7 @@ class World:
             LineCount(),
             (),
             0.0,
+            targets=self._targets(opened, corrects) if corrects is not None else "",
         )
         with connect(self.url) as conn:
             ledger.record_split(conn, opened.upload_id, split)
@@ -239,13 +250,23 @@ class World:
         )
 
     def _checked(
-        self, dataset: Dataset, opened: OpenedUpload, number: int, rows: list[dict[str, Any]], rejected: int
+        self, dataset: Dataset, opened: OpenedUpload, number: int, rows: list[dict[str, Any]], rejected: range
     ) -> CheckedBatch:
         key = f"{opened.staging}clean/{number:04d}.parquet"
         write_parquet(self.store, key, pa.Table.from_pylist(rows, clean_schema(dataset)))
+        rejects = f"{opened.staging}rejects/{number:04d}.parquet"
+        write_parquet(self.store, rejects, pa.table({"_row_number": pa.array(rejected, pa.int64())}))
+        read = len(rows) + len(rejected)
         return CheckedBatch(
-            number, f"batch {number}", len(rows) + rejected, len(rows), rejected, key, "", "", "", {}, 0.0
+            number, f"batch {number}", read, len(rows), len(rejected), key, "", rejects, "", {}, 0.0
         )
+
+    def _targets(self, opened: OpenedUpload, corrects: Mapping[int, tuple[str, int]]) -> str:
+        rows = [(n, *target) for n, target in sorted(corrects.items())]
+        key = f"{opened.staging}{TARGETS_FILE}"
+        columns = zip(*rows, strict=True) if rows else ((), (), ())
+        write_parquet(self.store, key, pa.table(list(map(list, columns)), schema=TARGETS_SCHEMA))
+        return key
 
     def _duplicates(
         self, dataset: Dataset, opened: OpenedUpload, rows: list[dict[str, Any]]
