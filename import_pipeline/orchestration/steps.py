@@ -8,13 +8,14 @@ from dataclasses import replace
 
 from import_pipeline.errors import TableDoesNotFit
 from import_pipeline.flow.arrivals.options import merged_options, read_statement, require_applicable
-from import_pipeline.flow.batches.archives import is_archive
+from import_pipeline.flow.batches.archives import is_archive, nested
 from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.duplicates.finding import find_duplicates
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
+from import_pipeline.language import told
 from import_pipeline.ledger import uploads as ledger
 from import_pipeline.ledger.claims import guard
 from import_pipeline.ledger.dataset_tables import dataset_table_problems
@@ -112,6 +113,7 @@ def check(session: Session, batch: Batch, opened: OpenedUpload, split: SplitUplo
         split.verdicts,
         session.dataset,
         options=opened.options,
+        language=opened.language,
         store=session.bucket,
         staging=opened.staging,
     )
@@ -185,7 +187,9 @@ def _inspect(
             dry_run = dry_run or owes_dry_run(conn, row)
         options = merged_options(statement, defaults=session.dataset.defaults, dry_run=dry_run)
         require_applicable(options, session.dataset)
-        if row.parent is None and is_archive(original.source):
+        if is_archive(original.source):
+            if row.parent is not None:
+                raise nested(original.source.name, row.member, told("a zip archive"))
             expand(session, row, original.source, options, facts.sha256)
             return None
         found = inspect_file(original.source, session.dataset, options, rows_per_batch=rows_per_batch)

@@ -38,8 +38,8 @@ _AES = 99
 _METHODS = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
 _READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ARCHIVE_MARKS = (
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"), (0, b"Rar!\x1a\x07", "a RAR archive"),
-    (257, b"ustar", "a tar archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", told("a 7-Zip archive")), (0, b"Rar!\x1a\x07", told("a RAR archive")),
+    (257, b"ustar", told("a tar archive")),
 )  # fmt: skip
 # A workbook or document is a zip that begins with one of these.
 _DOCUMENT_PARTS = (b"[Content_Types].xml", b"mimetype", b"_rels/", b"docProps/", b"xl/", b"word/", b"ppt/")
@@ -186,7 +186,7 @@ def _refuse_nested(archive: Source, info: zipfile.ZipInfo, start: bytes) -> None
     """An archive inside; one in disguise is refused by its own run."""
     what = next((what for at, mark, what in _ARCHIVE_MARKS if start[at : at + len(mark)] == mark), None)
     if _is_zip(start):
-        what = "a zip archive"
+        what = told("a zip archive")
     if what is not None:
         raise nested(shown_name(archive.name, member_name(info)), member_name(info), what)
 
@@ -196,7 +196,7 @@ def nested(file: str, member: str, what: str) -> NestedArchive:
     return NestedArchive(
         told("{file} is {what} inside an archive.", file=file, what=what),
         remedy=told("Unpack it, and send its files or pack them into one archive."),
-        member=member, looks_like=what,
+        member=member, looks_like=str(what),
     )  # fmt: skip
 
 
