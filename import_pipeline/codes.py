@@ -335,6 +335,12 @@ _WARNING = (
     ),
     Code("no_rows", "warning", "The file has a header and no rows.", "Check the export, if rows were meant."),
     Code(
+        "name_mismatch",
+        "warning",
+        "The file's name says another format than its content; the content counts.",
+        "Name it by what it is.",
+    ),
+    Code(
         "assumed_decimal",
         "warning",
         "Nothing in the file settles the decimal mark; the dataset's default was used.",

@@ -1,82 +1,223 @@
-"""What a file is by its content, never by its name: binary files are refused by what they look like.
+"""What a file is by its content, never by its name; what is no table is refused by what it looks like.
 
-Only recognising lives here. Reading text is `reading.py`'s.
+Zip and OLE2 files are told apart in `containers.py`, texts in `text_forms.py`; nothing is read here.
 """
 
-from import_pipeline.errors import UnsupportedFormat
+from dataclasses import dataclass
+from typing import Literal
+
+from import_pipeline.errors import EncryptedFile, PermanentImportError, TruncatedFile, UnsupportedFormat
+from import_pipeline.flow.batches.compression import ExpandedSource, compression_of
+from import_pipeline.flow.batches.containers import encrypted, require_xls, unsupported, zip_format
+from import_pipeline.flow.batches.names import name_notices
+from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.text.encodings import encoding_of_mark
+from import_pipeline.flow.batches.text_forms import text_form
+from import_pipeline.language import Told, told
+from import_pipeline.records import Compression, FileFormat, Notice
 
 LOOKED_AT = 64 * 1024
-_SAVE_AS_CSV = "Save the sheet as CSV (UTF-8) and send that."
-_UNPACK = "Unpack it and send the CSV inside."
-_SEND_CSV = "Send the rows as a CSV file."
-# First bytes, what they are the mark of, what to do.
-_SIGNATURES = (
-    (b"PK\x03\x04", "a zip archive", _UNPACK),
-    (b"PK\x05\x06", "an empty zip archive", _SEND_CSV),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel or Word file (.xls, .doc)", _SAVE_AS_CSV),
-    (b"\x1f\x8b", "a gzip file", _UNPACK),
-    (b"BZh", "a bzip2 file", _UNPACK),
-    (b"\xfd7zXZ\x00", "an xz file", _UNPACK),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard file", _UNPACK),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
-    (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
-    (b"PAR1", "a Parquet file", _SEND_CSV),
-    (b"ARROW1", "an Arrow file", _SEND_CSV),
-    (b"SQLite format 3\x00", "an SQLite database", _SEND_CSV),
-    (b"%PDF-", "a PDF document", _SEND_CSV),
-    (b"{\\rtf", "an RTF document", _SEND_CSV),
-    (b"\x89PNG\r\n\x1a\n", "a PNG image", _SEND_CSV),
-    (b"\xff\xd8\xff", "a JPEG image", _SEND_CSV),
-    (b"GIF8", "a GIF image", _SEND_CSV),
-)  # fmt: skip
-_INSIDE_ZIP = (
-    (b"xl/", "an Excel workbook (.xlsx)", _SAVE_AS_CSV),
-    (b"opendocument.spreadsheet", "an OpenDocument spreadsheet (.ods)", _SAVE_AS_CSV),
-    (b"word/", "a Word document (.docx)", _SEND_CSV),
+_SEND_TABLE = told("Send the rows as CSV, JSON, Parquet or a workbook (xlsx, xls, ods).")
+_UNPACK = told("Unpack it, and send the files inside or pack them as zip.")
+_SAVE_AS_XLSX = told("Open it in the spreadsheet program and save it as xlsx.")
+_ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_PARQUET, _ENCRYPTED_PARQUET = b"PAR1", b"PARE"
+# Offset, bytes, what they are the mark of, what to do. Sources: the formats' own specifications.
+_SIGNATURES: tuple[tuple[int, bytes, Told, Told], ...] = (
+    (0, b"7z\xbc\xaf\x27\x1c", told("a 7-Zip archive"), _UNPACK),
+    (0, b"Rar!\x1a\x07", told("a RAR archive"), _UNPACK),
+    (257, b"ustar", told("a tar archive"), _UNPACK),
+    (0, b"MSCF\0\0\0\0", told("a cabinet archive (.cab)"), _UNPACK),
+    (0, b"\x04\x22\x4d\x18", told("an LZ4 file"), _UNPACK),
+    (0, b"\x1f\x9d", told("a file of compress (.Z)"), _UNPACK),
+    (0, b"LZIP\x01", told("an lzip file"), _UNPACK),
+    (0, b"\xff\x06\x00\x00sNaPpY", told("a Snappy file"), _UNPACK),
+    (0, b"ARROW1", told("an Arrow or Feather file"), _SEND_TABLE),
+    (0, b"FEA1", told("a Feather file"), _SEND_TABLE),
+    (0, b"Obj\x01", told("an Avro file"), _SEND_TABLE),
+    (0, b"SQLite format 3\0", told("an SQLite database"), _SEND_TABLE),
+    (4, b"Standard Jet DB", told("an Access database"), _SEND_TABLE),
+    (4, b"Standard ACE DB", told("an Access database"), _SEND_TABLE),
+    (0, b"\x89HDF\r\n", told("an HDF5 file"), _SEND_TABLE),
+    (0, b"\x93NUMPY", told("a NumPy file"), _SEND_TABLE),
+    (0, b"%PDF-", told("a PDF document"), _SEND_TABLE),
+    (0, b"{\\rtf", told("an RTF document"), _SEND_TABLE),
+    (0, b"%!PS", told("a PostScript document"), _SEND_TABLE),
+    (0, b"\x89PNG\r\n\x1a\n", told("a PNG image"), _SEND_TABLE),
+    (0, b"\xff\xd8\xff", told("a JPEG image"), _SEND_TABLE),
+    (0, b"GIF87a", told("a GIF image"), _SEND_TABLE),
+    (0, b"GIF89a", told("a GIF image"), _SEND_TABLE),
+    (0, b"II*\0", told("a TIFF image"), _SEND_TABLE),
+    (0, b"MM\0*", told("a TIFF image"), _SEND_TABLE),
+    (8, b"WEBP", told("a WebP image"), _SEND_TABLE),
+    (4, b"ftyp", told("a video or photo (MP4, HEIC)"), _SEND_TABLE),
+    (0, b"\x7fELF", told("a program"), _SEND_TABLE),
+    (0, b"MZ\x90\0", told("a program"), _SEND_TABLE),
+    (0, b"\xcf\xfa\xed\xfe", told("a program"), _SEND_TABLE),
+    (0, b"\xca\xfe\xba\xbe", told("a program"), _SEND_TABLE),
 )
+_LOCKED = (b"-----BEGIN PGP MESSAGE", b"Salted__", b"age-encryption.org/")
+# Forms of text that are no table: what they look like, what to do.
+_NO_TABLE = {
+    "html": (told("a web page"), _SAVE_AS_XLSX),
+    "mht": (told("a web page"), _SAVE_AS_XLSX),
+    "spreadsheet_xml": (told("an XML spreadsheet of 2003"), _SAVE_AS_XLSX),
+    "xml": (told("an XML document"), _SEND_TABLE),
+}
 _CONTROLS = bytes(b for b in range(32) if b not in b"\t\n\r\f\v\x1b")
 _MOST_CONTROLS = 0.1
 _ENOUGH_BYTES = 256
 _NULS_OF_UTF_16 = 0.25
 
 
+@dataclass(frozen=True)
+class Recognised:
+    """What a file is.
+
+    Attributes:
+        format: of what is inside, if it is compressed; `zip`: an archive of files.
+        notices: `name_mismatch` where the name says something else.
+    """
+
+    format: FileFormat | Literal["zip"]
+    compression: Compression | None = None
+    notices: tuple[Notice, ...] = ()
+
+
+def recognise(source: Source, *, encoding: str | None = None, limit: int = 50 * 1024**3) -> Recognised:
+    """Tell by its content what a file is.
+
+    Args:
+        encoding: of a text, as its sender states it.
+        limit: bytes that may come out of a compressed file.
+
+    Raises:
+        CorruptFile, TruncatedFile: it is damaged.
+        EncryptedFile: it has a password.
+        UnsupportedFormat: it holds no table that can be read; field `looks_like`.
+        FileTooLarge, ExpandsTooFar: a compressed workbook expands to too much.
+    """
+    start = _start_of(source)
+    compression = compression_of(start)
+    inside: Source = source
+    if compression is not None:
+        inside = ExpandedSource(source, compression, limit)
+        start = _beginning(inside)
+        if compression_of(start) is not None or start.startswith(b"PK\x05\x06"):
+            raise unsupported(source.name, told("a file that was compressed twice"), _UNPACK)
+    found = _format_of(inside, start, encoding)
+    if found == "zip" and compression is not None:
+        raise unsupported(source.name, told("a zip archive that was compressed once more"), _UNPACK)
+    return Recognised(found, compression, name_notices(source.name, found, compression))
+
+
 def refuse_binary(start: bytes, name: str) -> None:
-    """Refuse a file whose first bytes are not those of text.
+    """Refuse bytes that are no text of any kind.
 
     Args:
         start: the file's beginning, at least its first 64 KB if it has as many.
-        name: the file's name, for the message.
 
     Raises:
-        UnsupportedFormat: fields `looks_like`.
+        UnsupportedFormat: field `looks_like`.
     """
-    for mark, what, remedy in _SIGNATURES:
-        if start.startswith(mark):
-            raise _refusal(name, *_named_inside(start, what, remedy))
     part = start[:LOOKED_AT]
     if not part:
         return
-    nuls = part.count(0)
-    controls = len(part) - len(part.translate(None, delete=_CONTROLS))
-    if nuls > _NULS_OF_UTF_16 * len(part):
-        raise _refusal(
-            name, "binary data, or UTF-16 text without a byte order mark",
-            "Save it as CSV (UTF-8), or state the option encoding, such as utf-16-le.",
+    if part.count(0) > _NULS_OF_UTF_16 * len(part):
+        raise unsupported(
+            name, told("binary data, or UTF-16 text without a byte order mark"),
+            told("Save it as CSV (UTF-8), or state the option encoding, such as utf-16-le."),
         )  # fmt: skip
-    if controls > _MOST_CONTROLS * len(part) and len(part) >= _ENOUGH_BYTES:
-        raise _refusal(name, "binary data", _SEND_CSV)
+    if _is_binary(part):
+        raise unsupported(name, told("binary data"), _SEND_TABLE)
 
 
-def _named_inside(start: bytes, what: str, remedy: str) -> tuple[str, str]:
-    """The kind of document that a zip archive is, if its first entries tell."""
-    if what == "a zip archive":
-        for mark, inside, inside_remedy in _INSIDE_ZIP:
-            if mark in start[:LOOKED_AT]:
-                return inside, inside_remedy
-    return what, remedy
+def _start_of(source: Source) -> bytes:
+    with source.open() as file:
+        return file.read(LOOKED_AT)
 
 
-def _refusal(name: str, what: str, remedy: str) -> UnsupportedFormat:
-    return UnsupportedFormat(
-        f"{name} is not a CSV file: it looks like {what}.", remedy=remedy, looks_like=what
-    )
+def _beginning(source: Source) -> bytes:
+    """The first 64 KB of a source that is expensive to open: its chunks tell."""
+    start = b""
+    for chunk in source.chunks():
+        start += chunk
+        if len(start) >= LOOKED_AT:
+            break
+    return start[:LOOKED_AT]
+
+
+def _format_of(source: Source, start: bytes, encoding: str | None) -> FileFormat | Literal["zip"]:
+    if start.startswith(_ZIP_MARKS):
+        return zip_format(source)
+    if start.startswith(_OLE2):
+        require_xls(source)
+        return "xls"
+    if start.startswith((_PARQUET, _ENCRYPTED_PARQUET)):
+        _require_parquet(source, start)
+        return "parquet"
+    _refuse_known(source.name, start)
+    return _format_of_text(source.name, start, encoding)
+
+
+def _require_parquet(source: Source, start: bytes) -> None:
+    """See that both ends of a Parquet file are there, and readable without a key."""
+    with source.open() as file:
+        file.seek(max(source.size - len(_PARQUET), 0))
+        end = file.read()
+    if _ENCRYPTED_PARQUET in (start[:4], end):
+        raise encrypted(source.name)
+    if end != _PARQUET or source.size < 12:
+        raise TruncatedFile(
+            told("{file} is a Parquet file without its end: part of it is missing.", file=source.name),
+            remedy=told("Send the whole file again; an upload or a download may have broken off."),
+        )
+
+
+def _refuse_known(name: str, start: bytes) -> None:
+    """Refuse what carries the mark of a kind of file that is not read."""
+    if start.startswith(_LOCKED):
+        raise EncryptedFile(
+            told("{file} is encrypted.", file=name), remedy=told("Decrypt it and send what is inside.")
+        )
+    for offset, mark, what, remedy in _SIGNATURES:
+        if start[offset : offset + len(mark)] == mark:
+            raise unsupported(name, what, remedy)
+    # Three letters are no proof: a header may begin with them.
+    if start.startswith(b"ORC") and _is_binary(start):
+        raise unsupported(name, told("an ORC file"), _SEND_TABLE)
+
+
+def _is_binary(part: bytes) -> bool:
+    controls = len(part) - len(part.translate(None, delete=_CONTROLS))
+    return controls > _MOST_CONTROLS * len(part) and len(part) >= _ENOUGH_BYTES
+
+
+def _format_of_text(name: str, start: bytes, encoding: str | None) -> FileFormat:
+    complete = len(start) < LOOKED_AT
+    form = text_form(_decoded(start, encoding), complete=complete, name=name)
+    if form == "csv" or form == "json" or form == "jsonl":  # noqa: PLR1714 - mypy narrows by each
+        return form
+    raise _no_table(name, form)
+
+
+def _decoded(start: bytes, encoding: str | None) -> str:
+    """The beginning as text, well enough to see its form: what does not decode is no bracket."""
+    unmarked = {b"\0": "utf-16-le"}.get(start[1:2]) or {b"\0": "utf-16-be"}.get(start[:1])
+    try:
+        text = start.decode(encoding_of_mark(start) or encoding or unmarked or "utf-8", "replace")
+    except (LookupError, ValueError):
+        text = start.decode("utf-8", "replace")  # an encoding that there is not is refused with the options
+    return text.removeprefix("\ufeff")
+
+
+def _no_table(name: str, form: str) -> PermanentImportError:
+    what, remedy = _NO_TABLE[form]
+    suffix = name[name.rfind(".") :].lower() if "." in name else ""
+    if suffix in (".xls", ".xlsx", ".csv"):
+        return UnsupportedFormat(
+            told("{file} is {what} saved as {suffix}.", file=name, what=what, suffix=suffix),
+            remedy=remedy, looks_like=str(what),
+        )  # fmt: skip
+    return unsupported(name, what, remedy)

@@ -9,10 +9,11 @@ from typing import Protocol
 import pyarrow as pa
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
+from import_pipeline.flow.batches.compression import ExpandedSource
 from import_pipeline.flow.batches.delimited.inspecting import inspect_delimited
 from import_pipeline.flow.batches.delimited.reading import DelimitedReader
 from import_pipeline.flow.batches.source import Source
-from import_pipeline.records import FileFormat, IgnoredRow, InspectedFile, LineCount
+from import_pipeline.records import Compression, FileFormat, IgnoredRow, InspectedFile, LineCount
 
 
 class Inspector(Protocol):
@@ -66,6 +67,11 @@ def inspector_of(file_format: FileFormat) -> Inspector:
     return _INSPECTORS[file_format]
 
 
-def open_rows(source: Source, inspected: InspectedFile, dataset: Dataset) -> RowReader:
-    """A reader of the file's rows."""
-    return _READERS[inspected.format](source, inspected, dataset)
+def expanded(source: Source, compression: Compression | None, dataset: Dataset) -> Source:
+    """What is inside a compressed source; a source that is not compressed as it is."""
+    return source if compression is None else ExpandedSource(source, compression, dataset.maximum_size)
+
+
+def open_rows(inside: Source, inspected: InspectedFile, dataset: Dataset) -> RowReader:
+    """A reader of the rows of what `expanded` gives."""
+    return _READERS[inspected.format](inside, inspected, dataset)

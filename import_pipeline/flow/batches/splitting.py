@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import CountsDoNotBalance
+from import_pipeline.flow.batches.compression import ExpandedSource
 from import_pipeline.flow.batches.evidence import ColumnEvidence
-from import_pipeline.flow.batches.readers import open_rows
+from import_pipeline.flow.batches.readers import expanded, open_rows
 from import_pipeline.flow.batches.source import Source
 from import_pipeline.records import Batch, InspectedFile, LineCount, SplitUpload
 from import_pipeline.storage.store import Store, write_parquet
@@ -43,7 +44,8 @@ def split_file(
         CountsDoNotBalance: the lines read are not those that `read_whole` counted.
     """
     started = time.monotonic()
-    reader = open_rows(source, inspected, dataset)
+    inside = expanded(source, inspected.compression, dataset)
+    reader = open_rows(inside, inspected, dataset)
     evidence = ColumnEvidence(dataset, inspected.mapping)
     with _BatchWriter(store, f"{staging}batches/", inspected.rows_per_batch) as writer:
         for table in reader.tables():
@@ -51,7 +53,8 @@ def split_file(
                 writer.add(table)
                 evidence.add(table)
             if progress is not None:
-                progress(reader.bytes_done, reader.rows)
+                done = inside.bytes_taken if isinstance(inside, ExpandedSource) else reader.bytes_done
+                progress(done, reader.rows)
         batches = writer.finish()
     lines = inspected.text.physical_lines if inspected.text else 0
     _check_counts(source.name, lines, reader.lines, reader.rows, batches)

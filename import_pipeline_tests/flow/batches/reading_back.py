@@ -86,8 +86,9 @@ def read_back(
     *,
     chunk_bytes: int = 8 * 1024 * 1024,
     rows_per_batch: int | None = None,
+    name: str = "people.csv",
 ) -> ReadBack:
-    source = BytesSource(data, chunk_bytes)
+    source = BytesSource(data, chunk_bytes, name)
     inspected = inspect_file(source, dataset, options, rows_per_batch=rows_per_batch)
     with tempfile.TemporaryDirectory() as folder:
         store = LocalStore(Path(folder))
