@@ -208,6 +208,7 @@ class _Checking:
                     split.verdicts,
                     self.dataset,
                     options=self.options,
+                    language=opened.language,
                     store=self.store,
                     staging=opened.staging,
                 )

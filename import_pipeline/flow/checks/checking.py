@@ -22,7 +22,8 @@ from import_pipeline.flow.checks.parsers import parse_cells
 from import_pipeline.flow.checks.parsing import Fault, How, as_mask, rows_where, whole
 from import_pipeline.flow.checks.text import LONGEST_KEY
 from import_pipeline.flow.checks.validation import Finding, validate
-from import_pipeline.records import Batch, CheckedBatch, ColumnVerdict
+from import_pipeline.language import Language
+from import_pipeline.records import Batch, CheckedBatch, ColumnVerdict, Sheet
 from import_pipeline.storage.store import Store, read_parquet, write_parquet
 
 NO_OPTIONS = SenderOptions()
@@ -42,6 +43,10 @@ class HeaderFacts(Protocol):
     @property
     def unknown(self) -> Sequence[int]:
         """Positions of headers that the dataset does not declare."""
+
+    @property
+    def sheets(self) -> Sequence[Sheet]:
+        """Of a workbook, the sheets that are read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,16 +89,20 @@ def check_batch(
     dataset: Dataset,
     *,
     options: SenderOptions = NO_OPTIONS,
+    language: Language = "en",
     store: Store,
     staging: str,
 ) -> CheckedBatch:
     """Check one batch and leave clean rows, keys, rejects and errors as Parquet under `staging`.
 
     A second try writes the same objects again, so it may be killed and repeated at any point.
+
+    Args:
+        language: of the messages to the sender.
     """
     started = time.monotonic()
     table = read_parquet(store, batch.key)
-    checked = check_table(table, file, verdicts, dataset, options=options)
+    checked = check_table(table, file, verdicts, dataset, options=options, language=language)
     name = f"{batch.number:04d}.parquet"
     keys = {part: f"{staging}{part}/{name}" for part in ("clean", "keys", "rejects", "errors")}
     write_parquet(store, keys["clean"], checked.clean)
@@ -123,12 +132,14 @@ def check_table(
     dataset: Dataset,
     *,
     options: SenderOptions = NO_OPTIONS,
+    language: Language = "en",
 ) -> CheckedTable:
     """Part the rows of a batch into clean rows and rejects.
 
     Args:
         table: columns as in a batch, see docs/architecture.md; row numbers ascending.
         options: what the sender stated; used for a column without a verdict.
+        language: of the messages to the sender.
     """
     broken = as_mask(pc.is_valid(whole(table["_problem"])))
     sound = rows_where(table, ~broken)
@@ -151,7 +162,11 @@ def check_table(
     rejected = broken.copy()
     rejected[~broken] = rows.bad
     problems = [*_broken_rows(table, broken), *rows.problems]
-    return CheckedTable(rows_where(clean, ~rows.bad), rows_where(table, rejected), errors_table(problems))
+    return CheckedTable(
+        rows_where(clean, ~rows.bad),
+        rows_where(table, rejected),
+        errors_table(problems, language, [sheet.name for sheet in file.sheets]),
+    )
 
 
 def _parse(rows: _Rows, column: Column, reading: str | None, dataset: Dataset) -> pa.Array:

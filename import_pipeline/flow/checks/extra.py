@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from import_pipeline.flow.checks.parsers import cell_faults
 from import_pipeline.flow.checks.parsing import Fault, FaultCollector, whole
 from import_pipeline.flow.checks.text import add_text_faults, empty_as_null, trimmed
 
@@ -42,7 +43,9 @@ def build_extra(
     faults: list[tuple[int, Fault]] = []
     for position, name in zip(unknown, extra_names(header, unknown), strict=True):
         text = trimmed(whole(table[f"c{position}"]))
-        found = FaultCollector(len(text))
+        kinds = f"k{position}"
+        typed = kinds in table.column_names
+        found = cell_faults(whole(table[kinds])) if typed else FaultCollector(len(text))
         add_text_faults(text, found)
         parsed = found.parsed(empty_as_null(text))
         faults += [(position, fault) for fault in parsed.faults]

@@ -1,10 +1,11 @@
 """Error rows for people: row, column, value, what is wrong and what to do, made a column at a time.
 
-The words stand in `codes.py`; here they are joined with the cells. Masking personal values for
-ledger, logs and Dagster is here too (`mask_errors`).
+The words stand in `codes.py`; here they are said in the sender's language and joined with the cells.
+Masking personal values for ledger, logs and Dagster is here too (`mask_errors`).
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -15,6 +16,8 @@ import pyarrow.compute as pc
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.codes import CODES
 from import_pipeline.flow.checks.validation import Severity
+from import_pipeline.language import Language, say, told
+from import_pipeline.row_numbers import ROWS_OF_A_SHEET
 
 ERRORS_SCHEMA = pa.schema(
     [
@@ -30,7 +33,16 @@ ERRORS_SCHEMA = pa.schema(
 )
 SHOWN_CHARACTERS = 80
 MASK = "***"
-_WHOLE_ROW = {"check_failed": "the row fails the check: {detail}."}
+# Places are filled in after the translation, a column of rows at a time: each stands for itself until then.
+_WHOLE_ROW = {"check_failed": told("the row fails the check: {detail}.", detail="{detail}")}
+_OPENINGS = {  # by: several sheets, a column
+    (False, False): told("Row {row}: ", row="{row}"),
+    (False, True): told('Row {row}, column "{column}": ', row="{row}", column="{column}"),
+    (True, False): told('Sheet "{sheet}", row {row}: ', sheet="{sheet}", row="{row}"),
+    (True, True): told(
+        'Sheet "{sheet}", row {row}, column "{column}": ', sheet="{sheet}", row="{row}", column="{column}"
+    ),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +67,17 @@ class Problem:
     values: pa.Array
 
 
-def errors_table(problems: Sequence[Problem]) -> pa.Table:
-    """All problems as error rows, by row number, then by the sender's columns."""
+def errors_table(
+    problems: Sequence[Problem], language: Language = "en", sheets: Sequence[str] = ()
+) -> pa.Table:
+    """All problems as error rows, by row number, then by the sender's columns.
+
+    Args:
+        language: of messages and remedies.
+        sheets: names of the sheets that row numbers go through; messages name them if there are several.
+    """
     ordered = sorted(problems, key=lambda p: p.position)
-    tables = [_rows(p) for p in ordered if len(p.row_numbers)]
+    tables = [_rows(p, language, sheets) for p in ordered if len(p.row_numbers)]
     if not tables:
         return ERRORS_SCHEMA.empty_table()
     order = np.repeat(np.arange(len(tables)), [t.num_rows for t in tables])
@@ -89,14 +108,19 @@ def mask_errors(errors: pa.Table, dataset: Dataset) -> pa.Table:
     return errors.set_column(3, "value", value).set_column(6, "message", message).cast(ERRORS_SCHEMA)
 
 
-def _rows(problem: Problem) -> pa.Table:
+def _rows(problem: Problem, language: Language, sheets: Sequence[str]) -> pa.Table:
     count = len(problem.row_numbers)
     code = CODES[problem.code]
-    template = code.message if problem.column else _WHOLE_ROW.get(problem.code, code.message)
-    before, found, after = template.replace("{detail}", problem.detail).partition("{value}")
-    opening = _opening(problem.row_numbers, problem.header)
+    several = len(sheets) > 1
+    said = code.message if problem.column else _WHOLE_ROW.get(problem.code, code.message)
+    template = say(_OPENINGS[several, bool(problem.header)], language) + say(said, language)
     values = pc.replace_substring(problem.values, "\0", "\u2400")
-    body = [before, _shown(values), after] if found else [before]
+    facts = {
+        **_places(problem.row_numbers, sheets if several else ()),
+        "column": problem.header,
+        "value": _shown(values),
+        "detail": say(problem.detail, language),
+    }
     return pa.table(
         [
             problem.row_numbers,
@@ -105,16 +129,27 @@ def _rows(problem: Problem) -> pa.Table:
             values,
             _constant(problem.code, count),
             _constant(problem.severity, count),
-            pc.binary_join_element_wise(opening, *body, ""),
-            _constant(code.remedy.replace("{detail}", problem.detail), count),
+            _filled(template, facts),
+            _constant(say(code.remedy, language).replace("{detail}", facts["detail"]), count),
         ],
         schema=ERRORS_SCHEMA,
     )
 
 
-def _opening(row_numbers: pa.Array, header: str) -> pa.Array:
-    place = f', column "{header}": ' if header else ": "
-    return pc.binary_join_element_wise("Row ", pc.cast(row_numbers, pa.string()), place, "")
+def _places(row_numbers: pa.Array, sheets: Sequence[str]) -> dict[str, pa.Array]:
+    """Row, and sheet if there are several, as the sender counts."""
+    if not sheets:
+        return {"row": pc.cast(row_numbers, pa.string())}
+    sheet = pc.divide(row_numbers, ROWS_OF_A_SHEET)
+    row = pc.subtract(row_numbers, pc.multiply(sheet, ROWS_OF_A_SHEET))
+    return {"row": pc.cast(row, pa.string()), "sheet": pa.array(list(sheets), pa.string()).take(sheet)}
+
+
+def _filled(template: str, facts: Mapping[str, "pa.Array | str"]) -> pa.Array:
+    """The template with its places filled, once a row."""
+    parts = re.split(r"\{(\w+)\}", template)
+    pieces = [facts[part] if place % 2 else part for place, part in enumerate(parts)]
+    return pc.binary_join_element_wise(*pieces, "")
 
 
 def _shown(values: pa.Array) -> pa.Array:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
 from import_pipeline.catalog.types import Boolean, Date, Integer, Number, Text, Timestamp
 from import_pipeline.flow.checks.checking import CheckedTable, check_table
-from import_pipeline.records import ColumnVerdict
+from import_pipeline.records import ColumnVerdict, Sheet
 
 Cells = Sequence[str | None]
 
@@ -34,6 +34,7 @@ class File:
     header: tuple[str, ...]
     mapping: dict[str, int]
     unknown: tuple[int, ...] = field(default=())
+    sheets: tuple[Sheet, ...] = ()
 
 
 def file_of(dataset: Dataset, header: Sequence[str] | None = None) -> File:
