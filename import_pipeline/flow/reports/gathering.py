@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.flow.reports.csv_lines import BYTE_ORDER_MARK, csv_line, csv_lines, kinds_by_column
 from import_pipeline.flow.reports.masking import masked
+from import_pipeline.flow.reports.row_places import in_sheets, sheet_names
 from import_pipeline.flow.reports.samples import Samples
 from import_pipeline.formula_guard import ColumnKind, guard
 from import_pipeline.ledger.rows import RowError
 from import_pipeline.records import OpenedUpload
-from import_pipeline.row_numbers import ROWS_OF_A_SHEET, sheet_and_row
+from import_pipeline.row_numbers import sheet_and_row
 
 ERROR_COLUMNS = ("row", "column", "value", "code", "severity", "message", "remedy")
 FIRST_ERRORS = 20
@@ -37,7 +38,7 @@ class GatheredErrors:
 
     def __init__(self, path: Path, opened: OpenedUpload, dataset: Dataset, cap: int):
         self._dataset, self._cap = dataset, cap
-        self._sheets = [sheet.name for sheet in opened.file.sheets]
+        self._sheets = sheet_names(opened)
         self._delimiter = opened.file.delimiter or ","
         self._kinds = kinds_by_column(dataset)
         self.total = 0
@@ -113,9 +114,8 @@ class GatheredErrors:
         """The row as the sender counts it, and in a workbook its sheet."""
         if not self._sheets:
             return [numbers.cast(pa.string())]
-        sheet = pc.divide(numbers, ROWS_OF_A_SHEET)
-        rows = pc.subtract(numbers, pc.multiply(sheet, ROWS_OF_A_SHEET))
-        return [rows.cast(pa.string()), guard(pa.array(self._sheets, pa.string()).take(sheet))]
+        sheet, rows = in_sheets(numbers)
+        return [rows, guard(pa.array(self._sheets, pa.string()).take(sheet))]
 
     def _guarded_values(self, errors: pa.Table) -> Any:
         values = guard(errors["value"])

@@ -15,6 +15,12 @@ import pyarrow.compute as pc
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.codes import CODES
 from import_pipeline.flow.checks.messages import ERRORS_SCHEMA
+from import_pipeline.flow.reports.row_places import (
+    message_openings,
+    row_places,
+    sheet_names,
+)
+from import_pipeline.language import say
 from import_pipeline.records import Batch, CheckedBatch, FoundDuplicates, OpenedUpload
 from import_pipeline.storage.store import Store, read_parquet
 
@@ -162,16 +168,14 @@ def _told(
     rows = pa.array(told.rows, pa.int64())
     codes = pa.array(told.codes, pa.string())
     header = ", ".join(_header(opened, name) for name in dataset.key)
-    opening = pc.binary_join_element_wise(
-        "Row ", rows.cast(pa.string()), f', column "{header}": ' if header else ": ", ""
-    )
-    winners = pa.array(told.winners, pa.int64()).cast(pa.string())
+    opening = message_openings(rows, header, sheet_names(opened), opened.language)
+    winners = row_places(pa.array(told.winners, pa.int64()), sheet_names(opened))
     body, remedy = pa.array([""] * len(rows)), pa.array([""] * len(rows))
     for code in pc.unique(codes).to_pylist():
-        before, found, after = CODES[code].message.partition("{detail}")
+        before, found, after = say(CODES[code].message, opened.language).partition("{detail}")
         text = pc.binary_join_element_wise(before, winners, after, "") if found else before
         body = pc.if_else(pc.equal(codes, code), text, body)
-        remedy = pc.if_else(pc.equal(codes, code), CODES[code].remedy, remedy)
+        remedy = pc.if_else(pc.equal(codes, code), say(CODES[code].remedy, opened.language), remedy)
     rejected = pa.array(told.outcomes == "rejected")
     return pa.table(
         [

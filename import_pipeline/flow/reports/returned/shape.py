@@ -9,10 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from import_pipeline.flow.batches.evidence import WHITE_SPACE
 from import_pipeline.flow.batches.headers import OUR_COLUMNS
+from import_pipeline.flow.batches.sealing import seal
+from import_pipeline.flow.reports.row_places import row_places, sheet_names
 from import_pipeline.flow.reports.rows import messages_of
 from import_pipeline.records import OpenedUpload
-from import_pipeline.row_numbers import ROWS_OF_A_SHEET
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +25,13 @@ class ReturnedRows:
         numbers: row numbers, int64.
         cells: the sender's cells, by position in `own_header`; null where there is none.
         kinds: kinds of cells (`kinds.py`) of the positions that have any but text.
-        problems: why a row could not be cut into cells, or null; `overflow`: its cells too many, or null.
+        overflow: the cells too many of each row, or null.
         rows, uploads, errors: our three columns as text.
     """
 
     numbers: Any
     cells: list[Any]
     kinds: dict[int, Any]
-    problems: Any
     overflow: Any
     rows: Any
     uploads: Any
@@ -59,33 +60,34 @@ def returned_rows(opened: OpenedUpload, rejected: pa.Table, errors: pa.Table) ->
     columns = len(own_header(opened))
     numbers = _whole(rejected["_row_number"])
     kinds = {p: _whole(rejected[f"k{p}"]) for p in range(columns) if f"k{p}" in rejected.column_names}
+    cells = [_whole(rejected[f"c{position}"]) for position in range(columns)]
+    problems = _whole(rejected["_problem"])
     rows, uploads = _places(opened, rejected, numbers)
     return ReturnedRows(
         numbers=numbers,
-        cells=[_whole(rejected[f"c{position}"]) for position in range(columns)],
+        cells=cells,
         kinds=kinds,
-        problems=_whole(rejected["_problem"]),
         overflow=_whole(rejected["_overflow"]),
         rows=rows,
         uploads=uploads,
-        errors=_whole(messages_of(numbers, errors)),
+        errors=seal(_whole(messages_of(numbers, errors)), problems, cells),
     )
 
 
-def row_places(numbers: Any, sheets: "list[str] | tuple[str, ...]") -> Any:
-    """Row numbers as `_import_row` says them: `17`, in a further sheet of a workbook `Plan2!17`."""
-    if not sheets:
-        return numbers.cast(pa.string())
-    sheet = pc.divide(numbers, ROWS_OF_A_SHEET)
-    row = pc.subtract(numbers, pc.multiply(sheet, ROWS_OF_A_SHEET)).cast(pa.string())
-    openings = pa.array([f"{name}!" if position else "" for position, name in enumerate(sheets)])
-    return pc.binary_join_element_wise(openings.take(sheet), row, "")
-
-
 def _places(opened: OpenedUpload, rejected: pa.Table, numbers: Any) -> tuple[Any, Any]:
-    """`_import_row` and `_import_upload`: of a correction those it came with, of the first upload."""
-    rows = row_places(numbers, [sheet.name for sheet in opened.file.sheets])
-    return rows, pa.repeat(pa.scalar(opened.upload_id, pa.string()), len(numbers))
+    """`_import_row` and `_import_upload`; a row that names a first upload already goes on naming it."""
+    rows = row_places(numbers, sheet_names(opened))
+    uploads = pa.repeat(pa.scalar(opened.upload_id, pa.string()), len(numbers))
+    if not opened.file.ours:
+        return rows, uploads
+    own = len(own_header(opened))
+    came_rows, came_uploads = _whole(rejected[f"c{own}"]), _whole(rejected[f"c{own + 1}"])
+    named = pc.or_(_filled(came_rows), _filled(came_uploads))
+    return pc.if_else(named, came_rows, rows), pc.if_else(named, came_uploads, uploads)
+
+
+def _filled(cells: Any) -> Any:
+    return pc.fill_null(pc.not_equal(pc.utf8_trim(cells, WHITE_SPACE), ""), False)
 
 
 def _whole(column: Any) -> Any:
