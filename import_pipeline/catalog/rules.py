@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandera.extensions import register_check_method
 
+from import_pipeline.language import told
+
 BRAZILIAN_STATES = (
     "AC", "AL", "AM", "AP", "BA", "CE", "DF", "ES", "GO", "MA", "MG", "MS", "MT", "PA",
     "PB", "PE", "PI", "PR", "RJ", "RN", "RO", "RR", "RS", "SC", "SE", "SP", "TO",
@@ -34,7 +36,7 @@ class Rule:
 
     Attributes:
         code: row-level code of `codes.py`.
-        words: makes the message's `{detail}` from the check's statistics.
+        words: makes the message's `{detail}` from the check's statistics; a sentence to be translated.
     """
 
     code: str
@@ -88,19 +90,35 @@ def _list(values: Any) -> str:
     return ", ".join(shown[:30]) + (", …" if len(shown) > 30 else "")
 
 
+def _at_least(value: Any) -> str:
+    return told("at least {value}", value=str(value))
+
+
+def _at_most(value: Any) -> str:
+    return told("at most {value}", value=str(value))
+
+
+def _above(value: Any) -> str:
+    return told("greater than {value}", value=str(value))
+
+
+def _below(value: Any) -> str:
+    return told("less than {value}", value=str(value))
+
+
 def _range(s: dict[str, Any]) -> str:
-    low = "at least" if s.get("include_min", True) else "greater than"
-    high = "at most" if s.get("include_max", True) else "less than"
-    return f"{low} {s['min_value']} and {high} {s['max_value']}"
+    low = (_at_least if s.get("include_min", True) else _above)(s["min_value"])
+    high = (_at_most if s.get("include_max", True) else _below)(s["max_value"])
+    return told("{low} and {high}", low=low, high=high)
 
 
 def _length(s: dict[str, Any]) -> str:
     exact, low, high = s.get("exact_value"), s.get("min_value"), s.get("max_value")
     if exact is not None:
-        return f"exactly {exact}"
+        return told("exactly {value}", value=str(exact))
     if low is None:
-        return f"at most {high}"
-    return f"at least {low}" if high is None else f"{low} to {high}"
+        return _at_most(high)
+    return _at_least(low) if high is None else told("{low} to {high}", low=str(low), high=str(high))
 
 
 # By the name of the pandera check; what is not here is `check_failed`.
@@ -108,20 +126,26 @@ RULES: dict[str, Rule] = {
     "is_email": Rule("not_an_email"),
     "is_uf": Rule("not_a_uf"),
     "is_plate": Rule("not_a_plate"),
-    "not_after_next_year": Rule("out_of_range", lambda _: f"at most {next_year()}"),
-    "isin": Rule("not_allowed", lambda s: f"Use one of: {_list(s['allowed_values'])}."),
-    "notin": Rule("not_allowed", lambda s: f"Use none of: {_list(s['forbidden_values'])}."),
-    "equal_to": Rule("not_allowed", lambda s: f"Use {s['value']}."),
-    "not_equal_to": Rule("not_allowed", lambda s: f"Use anything but {s['value']}."),
-    "greater_than": Rule("out_of_range", lambda s: f"greater than {s['min_value']}"),
-    "greater_than_or_equal_to": Rule("out_of_range", lambda s: f"at least {s['min_value']}"),
-    "less_than": Rule("out_of_range", lambda s: f"less than {s['max_value']}"),
-    "less_than_or_equal_to": Rule("out_of_range", lambda s: f"at most {s['max_value']}"),
+    "not_after_next_year": Rule("out_of_range", lambda _: _at_most(next_year())),
+    "isin": Rule("not_allowed", lambda s: told("Use one of: {options}.", options=_list(s["allowed_values"]))),
+    "notin": Rule(
+        "not_allowed", lambda s: told("Use none of: {options}.", options=_list(s["forbidden_values"]))
+    ),
+    "equal_to": Rule("not_allowed", lambda s: told("Use {value}.", value=str(s["value"]))),
+    "not_equal_to": Rule("not_allowed", lambda s: told("Use anything but {value}.", value=str(s["value"]))),
+    "greater_than": Rule("out_of_range", lambda s: _above(s["min_value"])),
+    "greater_than_or_equal_to": Rule("out_of_range", lambda s: _at_least(s["min_value"])),
+    "less_than": Rule("out_of_range", lambda s: _below(s["max_value"])),
+    "less_than_or_equal_to": Rule("out_of_range", lambda s: _at_most(s["max_value"])),
     "in_range": Rule("out_of_range", _range),
-    "str_matches": Rule("wrong_pattern", lambda s: f"begins like the pattern {s['pattern']}"),
-    "str_contains": Rule("wrong_pattern", lambda s: f"contains the pattern {s['pattern']}"),
-    "str_startswith": Rule("wrong_pattern", lambda s: f"begins with {s['string']}"),
-    "str_endswith": Rule("wrong_pattern", lambda s: f"ends with {s['string']}"),
+    "str_matches": Rule(
+        "wrong_pattern", lambda s: told("begins like the pattern {pattern}", pattern=str(s["pattern"]))
+    ),
+    "str_contains": Rule(
+        "wrong_pattern", lambda s: told("contains the pattern {pattern}", pattern=str(s["pattern"]))
+    ),
+    "str_startswith": Rule("wrong_pattern", lambda s: told("begins with {text}", text=s["string"])),
+    "str_endswith": Rule("wrong_pattern", lambda s: told("ends with {text}", text=s["string"])),
     "str_length": Rule("wrong_length", _length),
 }
 

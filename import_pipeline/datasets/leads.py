@@ -3,22 +3,23 @@
 import pandera.pandas as pandera
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
-from import_pipeline.catalog.types import Number, Text, Timestamp
+from import_pipeline.catalog.types import Email, Number, Text, Timestamp, Uf
 
 
 class Lead(pandera.DataFrameModel):
     """Columns and rules of a lead file."""
 
-    email: Text = column(
+    email: Email = column(
         "E-mail", "Correio eletrônico", "Endereço de e-mail", "E-mail address", "Email do contato",
         "Email do lead", "Mail",
-        required=True, personal=True, case="lower", is_email=True,
+        required=True, personal=True,
     )  # fmt: skip
     name: Text = column(
         "Nome", "Nome completo", "Full name", "Nome do contato", "Nome do lead", "Contato", "Contact",
         "Contact name", "Cliente",
         personal=True,
     )  # fmt: skip
+    # Text, not Phone: a lead is worth having with a number that lacks its area code.
     phone: Text = column(
         "Telefone", "Fone", "Tel", "Celular", "WhatsApp", "Telefone celular", "Número de telefone",
         "Phone number", "Mobile", "Mobile phone",
@@ -31,7 +32,7 @@ class Lead(pandera.DataFrameModel):
     position: Text = column("Cargo", "Função", "Job title", "Title", "Role")
     source: Text = column("Origem", "Fonte", "Canal", "Origem do lead", "Lead source", "Channel")
     city: Text = column("Cidade", "Município", "Localidade", "Town")
-    state: Text = column("UF", "Estado", "Sigla UF", "Estado (UF)", "Province", case="upper", is_uf=True)
+    state: Uf = column("UF", "Estado", "Sigla UF", "Estado (UF)", "Province")
     estimated_value: Number(14, 2) = column(
         "Valor estimado", "Valor", "Valor previsto", "Valor potencial", "Orçamento", "Value", "Amount",
         "Deal value", "Estimated amount", "Budget",
@@ -55,6 +56,7 @@ DATASET = Dataset(
     winner="first",
     unknown_columns="keep",
     timezone="America/Sao_Paulo",
+    null_tokens=("", "-", "N/A", "NULL", "n/d"),
     description="People who may buy: one row an e-mail address.",
     defaults=SenderOptions(decimal=",", date_order="dmy"),
 )

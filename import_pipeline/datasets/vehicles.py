@@ -3,7 +3,7 @@
 import pandera.pandas as pandera
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
-from import_pipeline.catalog.types import Integer, Number, Text
+from import_pipeline.catalog.types import Integer, Number, Plate, Text
 
 
 class Vehicle(pandera.DataFrameModel):
@@ -13,9 +13,9 @@ class Vehicle(pandera.DataFrameModel):
         "Modelo", "Veículo", "Descrição", "Nome do modelo", "Modelo do veículo", "Vehicle", "Vehicle model",
         required=True,
     )  # fmt: skip
-    plate: Text = column(
+    plate: Plate = column(
         "Placa", "Placa do veículo", "Licence plate", "License plate", "Plate number", "Registration",
-        required=True, personal=True, case="upper", remove="-", is_plate=True,
+        required=True, personal=True,
     )  # fmt: skip
     year: Integer = column(
         "Ano", "Ano modelo", "Ano do modelo", "Ano de fabricação", "Model year", "Year model",
@@ -37,6 +37,7 @@ DATASET = Dataset(
     maximum_size=200_000_000,  # 200 MB, decimal
     unknown_columns="keep",
     timezone="America/Sao_Paulo",
+    null_tokens=("", "-", "N/A", "NULL", "n/d"),
     description="Vehicles with their FIPE price: one row a licence plate.",
     defaults=SenderOptions(decimal=",", date_order="dmy"),
 )

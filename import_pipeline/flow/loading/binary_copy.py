@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
+from import_pipeline.catalog.types import JSON_ARROW
+
 SIGNATURE = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 END = struct.pack(">h", -1)
 NULL_FIELD = struct.pack(">i", -1)
@@ -66,7 +68,10 @@ def encode_rows(rows: pa.Table, start: pa.Scalar, json_columns: Sequence[str] = 
     parts: list[pa.Array | pa.Scalar] = [start]
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         whole = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-        parts += _json(whole) if name in json_columns else _encoder(whole.type)(whole)
+        if whole.type == JSON_ARROW:
+            parts += _json(whole.storage)
+        else:
+            parts += _json(whole) if name in json_columns else _encoder(whole.type)(whole)
     tuples = pc.binary_join_element_wise(*parts, b"", null_handling="replace", null_replacement=NULL_FIELD)
     _, offsets, data = tuples.buffers()
     first, last = np.frombuffer(offsets, np.int32)[[tuples.offset, tuples.offset + len(tuples)]]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from import_pipeline.catalog.types import postgres_type
+from import_pipeline.catalog.types import JSON_ARROW, postgres_type
 from import_pipeline.flow.loading import binary_copy
 from import_pipeline.flow.loading.binary_copy import copy_rows, encode_rows
 from import_pipeline_tests.flow.loading.world import World
@@ -116,3 +116,16 @@ def test_blocks_are_bounded_by_bytes_too(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_type_without_a_binary_form_is_refused() -> None:
     with pytest.raises(TypeError, match="double"):
         encode_rows(pa.table({"x": [1.5]}), pa.scalar(b""))
+
+
+def test_a_json_column_arrives_as_jsonb(world: World) -> None:
+    texts = ['{"a": [1, 2.5, null]}', None, '"ação"', "-1e5", "[]"]
+    column = pa.chunked_array(
+        [
+            pa.ExtensionArray.from_storage(JSON_ARROW, pa.array(part, pa.string()))
+            for part in (texts, texts[:1])
+        ]
+    )
+    found = copied(world, pa.table({"document": column}))
+    expected = [{"a": [1, 2.5, None]}, None, "ação", -1e5, [], {"a": [1, 2.5, None]}]
+    assert [row["document"] for row in found] == expected
