@@ -209,6 +209,8 @@ class UploadSummary:
     published_at: datetime | None
     reported_at: datetime | None
     undone_at: datetime | None
+    parent: str | None
+    member: str
 
 
 @dataclass(frozen=True)

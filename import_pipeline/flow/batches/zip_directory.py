@@ -43,7 +43,7 @@ def opened_zip(source: Source) -> Iterator[zipfile.ZipFile]:
         try:
             _refuse_long_directory(file, source)
             with zipfile.ZipFile(file) as archive:
-                _refuse_overlaps(archive, source)
+                _refuse_impossible(archive, source)
                 yield archive
         except DAMAGED as error:
             raise damaged(source.name) from error
@@ -122,14 +122,16 @@ def _directory_size(file: BinaryIO, size: int) -> tuple[int, int]:
     return values[8], values[7]
 
 
-def _refuse_overlaps(archive: zipfile.ZipFile, source: Source) -> None:
+def _refuse_impossible(archive: zipfile.ZipFile, source: Source) -> None:
     """Files whose data share bytes are one way to make a bomb: each must lie apart, within the zip.
 
     Raises:
-        BadZipFile: two overlap, or one lies outside.
+        BadZipFile: two overlap, one lies outside, or has no name.
     """
     end = 0
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+        if not info.filename:
+            raise zipfile.BadZipFile("a file has no name")
         if info.header_offset < end:
             raise zipfile.BadZipFile("files overlap")
         end = info.header_offset + _FILE_HEADER_BYTES + len(info.orig_filename) + info.compress_size

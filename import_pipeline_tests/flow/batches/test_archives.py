@@ -221,6 +221,13 @@ def test_files_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
         list_members(source(tmp_path, overlapping), LIMIT)
 
 
+def test_a_file_without_a_name_is_corrupt(tmp_path: Path) -> None:
+    """`zipfile` cuts a name at its first NUL, and stumbles over one that is empty."""
+    data = packed({"a.csv": b"x"}).replace(b"a.csv", b"\0.csv")
+    with pytest.raises(CorruptFile):
+        list_members(source(tmp_path, data), LIMIT)
+
+
 def test_an_archive_cut_short_is_corrupt(tmp_path: Path) -> None:
     data = packed({"a.csv": b"x" * 1000})
     for length in (10, 40, len(data) // 2, len(data) - 1):
