@@ -22,6 +22,7 @@ from import_pipeline.ledger.dataset_tables import dataset_table_problems
 from import_pipeline.ledger.members import owes_dry_run
 from import_pipeline.ledger.migrate import require_current
 from import_pipeline.ledger.rows import UploadRow
+from import_pipeline.orchestration.correcting import match_rows
 from import_pipeline.orchestration.expanding import expand
 from import_pipeline.orchestration.originals import original_of, require_checksum
 from import_pipeline.orchestration.progress import (
@@ -98,6 +99,7 @@ def split(session: Session, opened: OpenedUpload) -> SplitUpload:
             staging=opened.staging,
             progress=said,
         )
+    done = match_rows(session, opened, done)
     if opened.action == "import":
         with session.ledger() as conn:
             guard(conn, session.upload_id, session.token)

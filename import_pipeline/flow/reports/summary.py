@@ -74,6 +74,7 @@ def summary_of(
         **_counted(split, published),
         "published_at": published.published_at.isoformat() if published and published.published_at else None,
         "duplicate_of": (published.duplicate_of if published else None) or opened.duplicate_of,
+        "corrects": list(split.corrects),
         "lines": {
             "physical": opened.file.text.physical_lines if opened.file.text else 0,
             **asdict(split.lines),
@@ -182,7 +183,9 @@ def warnings_of(
 ) -> list[dict[str, Any]]:
     """What the sender should look at though nothing was refused."""
     language = opened.language
-    warnings = [_warning(notice.code, notice.message, language) for notice in opened.file.notices]
+    warnings = [
+        _warning(notice.code, notice.message, language) for notice in (*opened.file.notices, *split.notices)
+    ]
     finished = published is not None and published.state in ("completed", "completed_with_rejects", "checked")
     if finished and split.read == 0:
         warnings.append(_warning("no_rows", CODES["no_rows"].meaning, language))
