@@ -8,6 +8,10 @@ The rule, over whole cells, with F = one of `=` `+` `-` `@` tab CR:
 So `unguard(guard(cell)) == cell` for every cell: `=1` goes `'=1` and back, `'=1` goes `''=1` and back,
 `'tis` is left alone by both. A plain number or phone that begins with a sign may stay bare in a column
 of that kind: it begins with no apostrophe, so `unguard` leaves it alone too.
+
+A workbook says itself what is text, so its cells need no guard against running. There the same rule with
+F = `=` alone (`guard_equals`, `unguard_equals`) tells text apart from a formula without result, which goes
+back as the bare text of the formula.
 """
 
 from typing import Any, Literal
@@ -41,3 +45,13 @@ def guard(cells: Any, kind: ColumnKind = "text") -> Any:
 def unguard(cells: Any) -> Any:
     """The cells that `guard` was given, from what it gave; Arrow string array or chunked array."""
     return pc.replace_substring_regex(cells, GUARDED, r"\1", max_replacements=1)
+
+
+def guard_equals(cells: Any) -> Any:
+    """Text of a workbook, so that none of it looks like a formula of the sender's file; nulls stay null."""
+    return pc.replace_substring_regex(cells, r"\A('*=)", r"'\1", max_replacements=1)
+
+
+def unguard_equals(cells: Any) -> Any:
+    """The cells that `guard_equals` was given, from what it gave."""
+    return pc.replace_substring_regex(cells, r"\A'('*=)", r"\1", max_replacements=1)

@@ -17,12 +17,14 @@ from import_pipeline.flow.batches.kinds import (
     DATE,
     ERROR_VALUE,
     IMPRECISE,
+    NO_RESULT,
     NUMBER,
     PERCENT,
     TEXT,
     TIME,
     TIMESTAMP,
 )
+from import_pipeline.formula_guard import guard_equals
 
 # Excel's own limits: https://support.microsoft.com/office/1672b34d-7043-467e-8e27-269d656771c3
 LONGEST_TEXT, MOST_ROWS, MOST_COLUMNS = 32_767, 1_048_576, 16_384
@@ -38,8 +40,11 @@ _PATTERNS: Mapping[int, str] = {
     TIMESTAMP: r"\A[0-9]{4}-[0-9]{2}-[0-9]{2} (?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}(?:\.[0-9]{1,6})?\z",
     TIME: r"\A(?P<h>[0-9]+):(?P<m>[0-9]{2}):(?P<s>[0-9]{2}(?:\.[0-9]{1,6})?)\z",
     PERCENT: r"\A-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?%\z",
-    ERROR_VALUE: r"\A#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!|GETTING_DATA)\z",
+    ERROR_VALUE: r"(?s)",
+    NO_RESULT: r"(?s)",
 }
+# Every program knows these errors; another one becomes `#VALUE!`, which is one as well.
+_ERRORS = r"\A#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NUM!|NULL!)\z"
 _ESCAPED = ("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")
 # XML holds no control character but tab and line feed (a carriage return it reads as one); workbooks
 # write them `_x000D_`, and so must write text that looks like that as `_x005F_x000D_`.
@@ -165,7 +170,16 @@ def _column_xml(letters: str, rows: Any, cells: Any, faulty: np.ndarray, kinds: 
 
 def _text_body(cells: Any) -> tuple[Any, ...]:
     # Text in the cell itself needs no table of shared strings, which would be held in memory.
+    return _inline(guard_equals(cells))
+
+
+def _inline(cells: Any) -> tuple[Any, ...]:
     return ' t="inlineStr"><is><t xml:space="preserve">', escaped_text(cells), "</t></is></c>"
+
+
+def _error_body(cells: Any) -> tuple[Any, ...]:
+    known = pc.match_substring_regex(cells, _ERRORS)
+    return ' t="e"><v>', pc.if_else(known, cells, "#VALUE!"), "</v></c>"
 
 
 def _serial(days: Any) -> tuple[Any, ...]:
@@ -203,5 +217,7 @@ _BODIES: Mapping[int, Callable[[Any], tuple[Any, ...]]] = {
     TIME: lambda cells: _serial(_time_serials(cells)),
     DURATION: lambda cells: _serial(_time_serials(cells)),
     PERCENT: _percent_body,
-    ERROR_VALUE: lambda cells: (' t="e"><v>', cells, "</v></c>"),
+    ERROR_VALUE: _error_body,
+    # Its text: in the rows handed back the formula would mean other cells.
+    NO_RESULT: _inline,
 }
