@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
@@ -67,8 +68,18 @@ def updated(language: str) -> Catalog:
     new = Catalog(locale=language, header_comment=HEADER, fuzzy=False, charset="utf-8")
     for sentence in sorted(set(sentences()), key=lambda s: (s.file, s.template)):
         known = old.get(sentence.template)
-        new.add(sentence.template, string=known.string if known else "", locations=[(sentence.file, 0)])
+        string = (known.string if known else "") or _wordless(sentence.template)
+        new.add(sentence.template, string=string, locations=[(sentence.file, 0)])
     return new
+
+
+def _wordless(template: str) -> str:
+    """A sentence of facts alone, which is the same in every language; else an empty string."""
+    try:
+        words = "".join(text for text, *_ in Formatter().parse(template))
+    except ValueError:
+        return ""
+    return "" if any(letter.isalpha() for letter in words) else template
 
 
 def compiled(catalogue: Catalog) -> bytes:

@@ -86,11 +86,9 @@ def test_translations_have_the_same_facts_as_their_sentences():
 
 
 def _facts(template):
-    """Names and specs; a fact may be said twice or in another order."""
-    try:
-        return {(name, spec) for _, name, spec, _ in language.string.Formatter().parse(template) if name}
-    except ValueError:
-        return template
+    """Names and specs; a fact may be said twice or in another order, braces may be text."""
+    found = language.string.Formatter().parse(template)
+    return {(name, spec) for _, name, spec, _ in found if name and name.isidentifier()}
 
 
 def test_the_catalogue_is_that_of_the_code_and_compiled():

@@ -63,7 +63,7 @@ def test_validations_say_what_the_rules_say(sheet) -> None:
     assert (quantity.type, quantity.formula1, quantity.formula2, quantity.allowBlank) == (
         "whole", "1", "10", False,
     )  # fmt: skip
-    assert (price.type, price.formula1, price.formula2, price.allowBlank) == ("decimal", "2.0", "1000", True)
+    assert (price.type, price.formula1, price.formula2, price.allowBlank) == ("decimal", "2", "1000", True)
     # Hundredths: a cell that shows 49.9999% holds 0.499999.
     share = validation_of(sheet, "Desconto")
     assert (share.formula1, Decimal(share.formula2)) == ("0", Decimal("0.499999"))
