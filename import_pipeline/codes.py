@@ -413,7 +413,7 @@ _SYSTEM = (
 CODES: dict[str, Code] = {c.code: c for c in (*_FILE, *_ROW, *_DUPLICATE, *_WARNING, *_SYSTEM)}
 
 _HEADINGS: tuple[tuple[Level, str, str], ...] = (
-    ("row", "Rows", "Such a row is not loaded; it comes back in `rejected.csv`, its errors in `errors.csv`."),
+    ("row", "Rows", "Such a row is not loaded; it comes back in `rejected.*`, its errors in `errors.csv`."),
     ("duplicate", "Duplicates", "Such a row is valid and not loaded, because of its key."),
     ("file", "Files", "Such a file is refused as a whole; nothing of it is loaded."),
     ("warning", "Warnings", "Listed in the report, never counted."),

@@ -26,7 +26,8 @@ from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.duplicates.finding import find_duplicates
 from import_pipeline.flow.loading.counting import check_reject_share
-from import_pipeline.flow.reports.writing import WrittenReport, write_refusal, write_reports
+from import_pipeline.flow.reports.writing import REPORT_FILES, WrittenReport, write_refusal, write_reports
+from import_pipeline.language import Language
 from import_pipeline.records import (
     CheckedBatch,
     Counts,
@@ -45,7 +46,6 @@ WORKSPACE = "local"
 ATTEMPT = "check"
 MEMORY_LIMIT = "512MB"
 CLEAN_FILE = "clean.parquet"
-REPORT_FILES = ("summary.html", "summary.json", "errors.csv", "rejected.csv")
 
 Progress = Callable[[str, float], None]
 
@@ -79,13 +79,15 @@ def check_file(
     options: SenderOptions,
     output: Path,
     progress: Progress = lambda stage, share: None,
+    language: Language = "en",
 ) -> CheckedFile:
     """Read, check and search a file for duplicates; write what came of it into `output`.
 
     Args:
-        output: folder for clean.parquet, errors.csv, rejected.csv, summary.html and summary.json; made if
-            missing, these files in it are replaced.
+        output: folder for clean.parquet, errors.csv, rejected.<format>, summary.html and summary.json;
+            made if missing, these files in it are replaced.
         progress: told the stage and its share done (0 to 1).
+        language: of the report where the dataset declares none.
 
     Returns:
         Also for a file that an import would refuse; then with the error.
@@ -97,7 +99,7 @@ def check_file(
     with tempfile.TemporaryDirectory(prefix="import_pipeline_check_") as folder:
         # The reports are copied out of it: the user's folder may hold files with similar names.
         store = LocalStore(Path(folder))
-        checking = _Checking(path, dataset, options, store, progress)
+        checking = _Checking(path, dataset, options, store, progress, language)
         report, error = checking.run(output / CLEAN_FILE)
         for key in store.list_keys(report.prefix):
             shutil.copyfile(store.path(key), output / key.rsplit("/", 1)[-1])
@@ -132,10 +134,17 @@ class _Checking:
     """The stages of one check, in the order of a run."""
 
     def __init__(
-        self, path: Path, dataset: Dataset, options: SenderOptions, store: LocalStore, progress: Progress
+        self,
+        path: Path,
+        dataset: Dataset,
+        options: SenderOptions,
+        store: LocalStore,
+        progress: Progress,
+        language: Language,
     ):
         self.source = FileSource(path)
         self.dataset = dataset
+        self.language: Language = dataset.language or language
         self.options = merged_options(options, defaults=dataset.defaults)
         self.store = store
         self.progress = progress
@@ -149,7 +158,7 @@ class _Checking:
             opened = self._open()
             split = self._split(opened)
         except PermanentImportError as error:
-            return write_refusal(self.store, self._named(), error), error
+            return write_refusal(self.store, self._named(), error, language=self.language), error
         checked = self._check(opened, split)
         duplicates = self._find_duplicates(opened, checked)
         self.progress("reporting", 0.0)
@@ -188,6 +197,7 @@ class _Checking:
             source_time=self.listed.last_modified,
             options=self.options,
             staging=staging_prefix(self.dataset.name, named.short_id, ATTEMPT),
+            language=self.language,
         )
 
     def _named(self) -> _LocalUpload:

@@ -47,18 +47,20 @@ def check(
 ) -> None:
     """Check a file on this machine: same reading, rules and duplicate search as an import.
 
-    Needs no service and changes nothing. Writes clean.parquet, errors.csv, rejected.csv and
-    summary.json. Exit code: 0 all rows are good, 3 some are rejected, 4 the file would be refused.
+    Needs no service and changes nothing. Writes clean.parquet, summary.html, errors.csv,
+    rejected.<format> and summary.json. Exit code: 0 all rows are good, 3 some are rejected, 4 the file
+    would be refused.
     """
     from import_pipeline.catalog.discovery import load_datasets
     from import_pipeline.local_check import check_file
     from import_pipeline.settings import load_settings
 
-    chosen = choose_dataset(load_datasets(load_settings().datasets), dataset)
+    settings = load_settings()
+    chosen = choose_dataset(load_datasets(settings.datasets), dataset)
     stated = state_options(**options).options
     folder = output or Path(f"check-{file.stem}")
     with _Steps() as steps:
-        checked = check_file(file, chosen, stated, folder, steps.show)
+        checked = check_file(file, chosen, stated, folder, steps.show, settings.language)
     code = exit_code(checked.state, checked.counts.rejected if checked.counts else None)
     if as_json:
         print_json(_facts(checked, code))

@@ -117,12 +117,14 @@ def _share(counts: Counts) -> float:
 
 def _first_rejects(written: WrittenReport) -> MetadataValue:
     """A Markdown table; personal values are masked already."""
-    table = markdown_table(written.first_errors, ("row", "column", "value", "code", "message"))
+    sheet = ("sheet",) if any("sheet" in error for error in written.first_errors) else ()
+    table = markdown_table(written.first_errors, ("row", *sheet, "column", "value", "code", "message"))
     return MetadataValue.md(table or "No row was rejected.")
 
 
 def _links(bucket: Bucket, written: WrittenReport) -> Metadata:
     keys = {
+        "page": written.page_key,
         "summary": written.summary_key,
         "errors.csv": written.errors_key,
         "rejected": written.rejected_key,

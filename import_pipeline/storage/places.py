@@ -25,7 +25,7 @@ def upload_staging_prefix(dataset: str, short_id: str) -> str:
 
 
 def reports_prefix(workspace: str | None, dataset: str | None, short_id: str) -> str:
-    """Where an upload's summary.json, errors.csv and rejected.csv lie."""
+    """Where an upload's summary.json, summary.html, errors.csv and rejected.<format> lie."""
     return f"{REPORTS}{workspace or NOBODY}/{dataset or NOBODY}/{short_id}/"
 
 

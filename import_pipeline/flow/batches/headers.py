@@ -16,7 +16,7 @@ from import_pipeline.flow.batches.evidence import WHITE_SPACE
 from import_pipeline.formula_guard import unguard
 from import_pipeline.language import told
 
-# The columns that a rejected.csv of ours ends with.
+# The columns that a rejected.* of ours ends with.
 OUR_COLUMNS = ("_import_row", "_import_upload", "_import_errors")
 # Rows, blank ones included, among which a header is looked for.
 HEADER_SEARCHED = 50
