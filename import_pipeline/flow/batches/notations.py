@@ -55,7 +55,7 @@ def respelled_numbers(text: pa.Array, affixes: Sequence[str]) -> pa.Array:
     text = pc.replace_substring(text, "\u2019", "'")
     if affixes:
         before, after = _affix_patterns(tuple(affixes))
-        text = pc.replace_substring_regex(text, before, r"\1")
+        text = pc.replace_substring_regex(text, before, r"\1\2")
         text = pc.replace_substring_regex(text, after, r"\1\2")
     text = pc.replace_substring_regex(text, r"^\( ?([\d.,][^()+-]*?) ?\)$", r"-\1")
     text = pc.replace_substring_regex(text, r"^([\d.,][^()+-]*?) ?-$", r"-\1")
@@ -92,4 +92,4 @@ def respelled_dates(text: pa.Array) -> tuple[pa.Array, pa.Array]:
 def _affix_patterns(affixes: tuple[str, ...]) -> tuple[str, str]:
     """An affix before the digits, behind an optional sign or bracket; and one after them."""
     one = "|".join(re.escape(affix) for affix in sorted(affixes, key=len, reverse=True))
-    return rf"^([+-]?\(?[+-]?) *(?:{one}) *", rf"([\d.,]\)?) *(?:{one}) *([+-]?\)?)$"
+    return rf"^([+-]?\(?[+-]?) *(?:{one}) *([(+-]? ?[\d.,])", rf"([\d.,][)-]?) *(?:{one}) *([+-]?\)?)$"

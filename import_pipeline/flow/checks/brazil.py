@@ -28,6 +28,7 @@ CNPJ_WEIGHTS = np.array([6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2])
 _AREA = r"(?:1[1-9]|2[12478]|3[1-578]|4[1-9]|5[1345]|6[1-9]|7[134579]|8[1-9]|9[1-9])"
 _BRAZILIAN_PHONE = rf"^(?:(?:\+|00)?55)?0?({_AREA}(?:9\d{{8}}|[2-5]\d{{7}}))$"
 _BRAZILIAN_SERVICE = r"^(?:0|(?:\+|00)550?)([389]00\d{6,7})$"
+_PHONE_MARKS = "[ \t().\u00a0\u2007\u202f\u2010-\u2015-]"
 _BRAZILIAN = r"^(?:\+|00)55"
 # ITU-T E.164: at most 15 digits with the country's code.
 _FOREIGN_PHONE = r"^(?:\+|00)([1-9]\d{6,14})$"
@@ -113,7 +114,7 @@ def parse_phone(cells: pa.Array, how: How) -> Parsed:
     Fault: `not_a_phone`.
     """
     text = trimmed(cells)
-    compact = pc.replace_substring_regex(text, r"[\s().\u00a0\u2010-\u2015-]", "")
+    compact = pc.replace_substring_regex(text, _PHONE_MARKS, "")
     stored = pa.nulls(len(text), pa.string())
     abroad = pc.and_not(_matches(compact, _FOREIGN_PHONE), _matches(compact, _BRAZILIAN))
     for where, pattern, start in (

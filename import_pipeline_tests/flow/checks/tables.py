@@ -1,7 +1,7 @@
 """Batches made by hand for the tests of checking, and a dataset with a column of every type."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandera.pandas as pandera
@@ -10,6 +10,7 @@ import pyarrow as pa
 from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
 from import_pipeline.catalog.types import Boolean, Date, Integer, Number, Text, Timestamp
 from import_pipeline.flow.checks.checking import CheckedTable, check_table
+from import_pipeline.language import Language
 from import_pipeline.records import ColumnVerdict, Sheet
 
 Cells = Sequence[str | None]
@@ -69,12 +70,35 @@ def check(
     readings: dict[str, str | None] | None = None,
     problems: dict[int, str] | None = None,
     options: SenderOptions | None = None,
+    language: Language = "en",
 ) -> CheckedTable:
     """Check rows; `readings` are the file's verdicts by column."""
     file = file_of(dataset, header)
     verdicts = [ColumnVerdict(c, "decimal", r, "evidence") for c, r in (readings or {}).items()]
     table = batch_of(rows, len(file.header), problems)
-    return check_table(table, file, verdicts, dataset, options=options or SenderOptions())
+    return check_table(table, file, verdicts, dataset, options=options or SenderOptions(), language=language)
+
+
+def check_of_kinds(
+    dataset: Dataset,
+    rows: Sequence[Cells],
+    cell_kinds: Sequence[Sequence[int | None]],
+    *,
+    header: Sequence[str],
+    readings: dict[str, str | None] | None = None,
+    sheets: Sequence[str] = (),
+    numbers: Sequence[int] | None = None,
+) -> CheckedTable:
+    """Check rows of a format with types; `cell_kinds` are those of the cells, by row."""
+    file = replace(file_of(dataset, header), sheets=tuple(Sheet(name, 1, ()) for name in sheets))
+    verdicts = [ColumnVerdict(c, "decimal", r, "evidence") for c, r in (readings or {}).items()]
+    table = batch_of(rows, len(file.header))
+    if numbers is not None:
+        table = table.set_column(0, "_row_number", pa.array(numbers, pa.int64()))
+    for position in range(len(file.header)):
+        column_kinds = pa.array([row[position] for row in cell_kinds], pa.int8())
+        table = table.append_column(f"k{position}", column_kinds)
+    return check_table(table, file, verdicts, dataset)
 
 
 def check_column(
