@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from import_pipeline.cli.console import messages, say, warn
-from import_pipeline.ledger.queries import summary
+from import_pipeline.ledger.queries import members, summary
 from import_pipeline.ledger.rows import UploadSummary
 from import_pipeline.records import UploadState
 
@@ -134,7 +134,7 @@ def is_finished(seen: UploadSummary) -> bool:
 
 
 class Follower:
-    """Looks at uploads until each is finished.
+    """Looks at uploads until each is finished; of an archive, until each file in it is.
 
     Attributes:
         seen: what the ledger said last, by upload id; None: nothing yet.
@@ -154,11 +154,14 @@ class Follower:
 
     def look(self) -> bool:
         """Ask the ledger once; whether every upload is finished."""
-        for upload_id, name in self.names.items():
+        for upload_id, name in list(self.names.items()):
             before = self.seen[upload_id]
             if before is None or not is_finished(before):
-                self.seen[upload_id] = summary(self.conn, upload_id)
-                self.board.show(upload_id, name, self.seen[upload_id])
+                seen = self.seen[upload_id] = summary(self.conn, upload_id)
+                self.board.show(upload_id, name, seen)
+                if seen is not None and seen.state == "expanded":
+                    for member in members(self.conn, upload_id):
+                        self.add(member.upload_id, member.file_name)
         self.conn.rollback()  # a look is one snapshot; an open one would hold up vacuum
         return all(seen is not None and is_finished(seen) for seen in self.seen.values())
 

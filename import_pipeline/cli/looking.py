@@ -70,7 +70,7 @@ def history(
     limit: Annotated[int, typer.Option(min=1, help="Most uploads shown.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """List uploads, the newest first."""
+    """List uploads, the newest first; the files of an archive stand below it."""
     from import_pipeline.cli.connecting import open_ledger
     from import_pipeline.ledger.queries import history as search
     from import_pipeline.settings import load_settings
@@ -85,12 +85,13 @@ def history(
     if as_json:
         print_json([asdict(row) for row in found])
     elif found:
+        shown = {row.upload_id for row in found}
         print_table(
             ("upload", "dataset", "state", "read", "loaded", "duplicate", "rejected", "took", "arrived"),
             [
-                (r.upload_id, r.dataset, r.state, r.read, _loaded(r), r.duplicate, r.rejected,
-                 seconds_text(r.seconds), r.detected_at)
-                for r in found
+                ("  " * (r.parent in shown) + r.upload_id, r.dataset, r.state, r.read, _loaded(r),
+                 r.duplicate, r.rejected, seconds_text(r.seconds), r.detected_at)
+                for r in archives_first(found)
             ],
             right=("read", "loaded", "duplicate", "rejected", "took"),
         )  # fmt: skip
@@ -151,6 +152,17 @@ def download_report(bucket: Any, prefix: str, folder: Path) -> list[Path]:
     return fetched
 
 
+def archives_first(found: Sequence[UploadSummary]) -> list[UploadSummary]:
+    """Uploads with the files of each archive right below it, wherever both are shown."""
+    shown = {row.upload_id for row in found}
+    below: dict[str, list[UploadSummary]] = {}
+    for row in found:
+        if row.parent in shown:
+            below.setdefault(str(row.parent), []).append(row)
+    tops = [row for row in found if row.parent not in shown]
+    return [row for top in tops for row in (top, *below.get(top.upload_id, ()))]
+
+
 def moment_of(since: str) -> datetime:
     """The moment that `7d`, `12h` or a date means, from now on backwards.
 
@@ -193,7 +205,7 @@ def row_facts(row: UploadRow) -> dict[str, Any]:
 
 def _show_upload(conn: psycopg.Connection, row: UploadRow, *, as_json: bool) -> None:
     from import_pipeline.ledger.events import timeline
-    from import_pipeline.ledger.queries import summary
+    from import_pipeline.ledger.queries import members, summary
 
     events = timeline(conn, row.upload_id)
     seen = summary(conn, row.upload_id)
@@ -203,6 +215,14 @@ def _show_upload(conn: psycopg.Connection, row: UploadRow, *, as_json: bool) -> 
         return
     if seen is not None:
         _print_outcome(seen)
+    inside = members(conn, row.upload_id)
+    if inside:
+        output().print()
+        print_table(
+            ("file in it", "upload", "state", "read", "loaded", "rejected"),
+            [(m.member, m.upload_id, m.state, m.read, _loaded(m), m.rejected) for m in reversed(inside)],
+            right=("read", "loaded", "rejected"),
+        )
     output().print()
     print_table(
         ("time", "state", "percent", "message"),
@@ -216,6 +236,7 @@ def _print_outcome(seen: UploadSummary) -> None:
         (
             ("upload", seen.upload_id),
             ("name", seen.human_name),
+            ("in the archive", seen.parent),
             ("sent by", seen.uploaded_by),
             ("size", size_text(seen.size)),
             ("state", seen.state.replace("_", " ")),

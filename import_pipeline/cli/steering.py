@@ -1,7 +1,7 @@
 """`cancel` and `retry`: stop what waits or runs, and launch again what did not make it."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import psycopg
 import typer
@@ -12,9 +12,13 @@ from import_pipeline.cli.exit_codes import TROUBLE
 from import_pipeline.cli.options import JsonOption
 from import_pipeline.errors import ConfigurationError, ImportPipelineError
 from import_pipeline.ledger.rows import UploadRow
+from import_pipeline.records import UploadState
 from import_pipeline.settings import Settings
 
-CANCELLABLE = ("detected", "queued", "running")
+if TYPE_CHECKING:
+    from import_pipeline.storage.bucket import Bucket
+
+CANCELLABLE: tuple[UploadState, ...] = ("detected", "queued", "running")
 STOP_SECONDS = 30.0
 MOST_FAILED = 10_000
 
@@ -25,9 +29,13 @@ Uploads = Annotated[
 
 
 def cancel(uploads: Uploads = None, as_json: JsonOption = False) -> None:
-    """Cancel uploads that wait or run; one that is published already stays as it is."""
+    """Cancel uploads that wait or run; one that is published already stays as it is.
+
+    An archive stands for the files in it.
+    """
     from import_pipeline.cli.connecting import open_ledger
     from import_pipeline.cli.naming import choose_upload
+    from import_pipeline.ledger.members import instead_of_archives
     from import_pipeline.settings import load_settings
 
     if not uploads:
@@ -35,7 +43,8 @@ def cancel(uploads: Uploads = None, as_json: JsonOption = False) -> None:
     settings = load_settings()
     states: dict[str, str] = {}
     with open_ledger(settings) as conn:
-        chosen = [choose_upload(conn, text, only=True) for text in uploads]
+        named = [choose_upload(conn, text, only=True) for text in uploads]
+        chosen = instead_of_archives(conn, named, CANCELLABLE)
         conn.commit()
         for row in chosen:
             states[row.upload_id] = _cancel_one(conn, row, settings)
@@ -49,13 +58,15 @@ def retry(
 ) -> None:
     """Launch again what is failed, cancelled, refused, checked, undone or a duplicate file.
 
-    The sensor launches it at its next look. A published upload is never imported twice.
+    The sensor launches it at its next look. A published upload is never imported twice. An archive
+    stands for the files in it.
     """
     from import_pipeline.cli.connecting import open_bucket, open_ledger
     from import_pipeline.cli.naming import choose_upload
-    from import_pipeline.flow.arrivals.originals import locate_original
+    from import_pipeline.ledger.members import instead_of_archives
     from import_pipeline.ledger.outcomes import requeue
     from import_pipeline.ledger.queries import history
+    from import_pipeline.ledger.states import RERUN_STATES
     from import_pipeline.ledger.uploads import get_upload
     from import_pipeline.settings import load_settings
 
@@ -70,9 +81,10 @@ def retry(
             found = [get_upload(conn, name) for name in names]
             chosen = [row for row in found if row is not None]
         else:
-            chosen = [choose_upload(conn, text, only=True) for text in uploads or ()]
+            named = [choose_upload(conn, text, only=True) for text in uploads or ()]
+            chosen = instead_of_archives(conn, named, RERUN_STATES)
         conn.commit()
-        there = [row for row in chosen if locate_original(bucket, row) is not None]
+        there = _still_there(conn, bucket, chosen)
         again = set(requeue(conn, [row.upload_id for row in there]))
         for row in chosen:
             states[row.upload_id] = _retried(row, again, there)
@@ -114,6 +126,20 @@ def _by_a_person() -> ImportPipelineError:
     return ImportPipelineError(
         "Cancelled on the command line.", remedy="Retry it to import it.", code="cancelled"
     )
+
+
+def _still_there(conn: psycopg.Connection, bucket: "Bucket", rows: Sequence[UploadRow]) -> list[UploadRow]:
+    """Those whose original can still be read; that of a file in an archive is the archive."""
+    from import_pipeline.flow.arrivals.originals import locate_original
+    from import_pipeline.ledger.members import archive_of
+
+    holders = {row.upload_id: archive_of(conn, row) for row in rows}
+    conn.commit()
+    found = {
+        holder.upload_id: locate_original(bucket, holder) is not None
+        for holder in {held.upload_id: held for held in holders.values()}.values()
+    }
+    return [row for row in rows if found[holders[row.upload_id].upload_id]]
 
 
 def _retried(row: UploadRow, again: set[str], there: Sequence[UploadRow]) -> str:

@@ -3,7 +3,7 @@
 Which state puts an archive where is `flow/arrivals/members.py`'s. Nothing here commits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -97,6 +97,18 @@ def members_of(conn: psycopg.Connection, archive: str) -> list[UploadRow]:
             columns_of(UploadRow)
         )
         return cursor.execute(query, [archive]).fetchall()
+
+
+def instead_of_archives(
+    conn: psycopg.Connection, rows: Sequence[UploadRow], states: Collection[UploadState]
+) -> list[UploadRow]:
+    """The uploads that somebody means who names an archive: its members in `states`, if it has any."""
+    meant: dict[str, UploadRow] = {}
+    for row in rows:
+        inside = members_of(conn, row.upload_id) if row.state == "expanded" else []
+        chosen = [member for member in inside if member.state in states]
+        meant |= {one.upload_id: one for one in chosen or [row]}
+    return list(meant.values())
 
 
 def owes_dry_run(conn: psycopg.Connection, row: UploadRow) -> bool:

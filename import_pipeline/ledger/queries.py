@@ -11,6 +11,7 @@ from import_pipeline.records import UploadState
 
 RETRY_DAYS = 7
 RETRY_ATTEMPTS = 5
+MOST_MEMBERS = 1000
 
 
 def in_flight(conn: psycopg.Connection) -> list[InFlightUpload]:
@@ -52,11 +53,16 @@ def unreported(conn: psycopg.Connection, older_than_seconds: float = 0) -> list[
 
 
 def find_uploads(conn: psycopg.Connection, text: str) -> list[UploadRow]:
-    """Uploads that `text` names: by upload id, short id, human name or file name; newest first."""
+    """Uploads that `text` names: by upload id, short id, human name or file name; newest first.
+
+    A file in an archive is named `leads.zip › janeiro.csv` or `leads.zip/janeiro.csv`.
+    """
     with conn.cursor(row_factory=class_row(UploadRow)) as cursor:
         query = sql.SQL(
             "SELECT {} FROM imports.uploads WHERE upload_id = %(text)s OR short_id = lower(%(text)s)"
-            " OR human_name = %(text)s OR file_name = %(text)s ORDER BY detected_at DESC, upload_id"
+            " OR human_name = %(text)s OR file_name = %(text)s"
+            " OR (member <> '' AND replace(file_name, ' › ', '/') = %(text)s)"
+            " ORDER BY detected_at DESC, upload_id"
         ).format(columns_of(UploadRow))
         return cursor.execute(query, {"text": text}).fetchall()
 
@@ -90,6 +96,11 @@ def history(
     if since is not None:
         conditions.append(sql.SQL("detected_at >= %(since)s"))
     return _summaries(conn, conditions, {**values, "since": since}, limit)
+
+
+def members(conn: psycopg.Connection, archive: str) -> list[UploadSummary]:
+    """The files of an archive as people look at them, newest first; empty for any other upload."""
+    return _summaries(conn, [sql.SQL("parent = %(archive)s")], {"archive": archive}, MOST_MEMBERS)
 
 
 def ignored_uploads(conn: psycopg.Connection, limit: int = 100) -> list[UploadSummary]:

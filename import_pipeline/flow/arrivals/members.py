@@ -5,18 +5,32 @@ Pure decisions. What is in an archive is `flow/batches/archives.py`'s to say; mo
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from import_pipeline.flow.arrivals.decision import Arrival
 from import_pipeline.flow.arrivals.identity import identity, parse_key, short_id, upload_id
-from import_pipeline.flow.batches.archives import ArchiveMember, shown_name
 from import_pipeline.records import ListedObject, UploadState
 
 FINAL_STATES: tuple[UploadState, ...] = (
     "completed", "completed_with_rejects", "checked", "duplicate_file", "refused", "undone",
 )  # fmt: skip
+BETWEEN = " › "
+LONGEST_SHOWN = 200
 ArchivePlace = Literal["stays", "archive", "quarantine", "deleted"]
+
+
+@dataclass(frozen=True)
+class ArchiveMember:
+    """A file in an archive.
+
+    Attributes:
+        name: its path in the archive, as the sender named it.
+        size: bytes, unpacked, as the archive says; reading holds it to that.
+    """
+
+    name: str
+    size: int
 
 
 class Archive(Protocol):
@@ -64,6 +78,14 @@ def place_of_archive(states: Collection[UploadState], *, keep: bool) -> ArchiveP
     if all(refused) or (any(refused) and not keep):
         return "quarantine"
     return "archive" if keep else "deleted"
+
+
+def shown_name(archive: str, member: str) -> str:
+    """An archive and a file in it, as people read them: on one line, the end of a long path."""
+    shown = "".join(c if c.isprintable() else "_" for c in member)
+    if len(shown) > LONGEST_SHOWN:
+        shown = "…" + shown[1 - LONGEST_SHOWN :]
+    return f"{archive}{BETWEEN}{shown}"
 
 
 def _arrival(archive: Archive, member: ArchiveMember) -> Arrival:

@@ -17,6 +17,7 @@ from import_pipeline.errors import (
     UnsupportedCompression,
 )
 from import_pipeline.flow.arrivals.identity import is_never_an_import
+from import_pipeline.flow.arrivals.members import ArchiveMember, shown_name
 from import_pipeline.flow.batches.source import Source
 from import_pipeline.flow.batches.zip_directory import (
     MOST_MEMBERS,
@@ -30,8 +31,6 @@ from import_pipeline.language import told
 MOST_EXPANSION = 200
 EXPANSION_FREE_BYTES = 256 * 1024 * 1024
 SKIPPED_FOLDER = "__MACOSX/"
-BETWEEN = " › "
-LONGEST_SHOWN = 200
 _LOOKED_AT = 512
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _AES = 99
@@ -43,19 +42,6 @@ _ARCHIVE_MARKS = (
 )  # fmt: skip
 # A workbook or document is a zip that begins with one of these.
 _DOCUMENT_PARTS = (b"[Content_Types].xml", b"mimetype", b"_rels/", b"docProps/", b"xl/", b"word/", b"ppt/")
-
-
-@dataclass(frozen=True)
-class ArchiveMember:
-    """A file in an archive.
-
-    Attributes:
-        name: its path in the archive, as the sender named it.
-        size: bytes, unpacked, as the archive says; reading holds it to that.
-    """
-
-    name: str
-    size: int
 
 
 @dataclass(frozen=True)
@@ -106,14 +92,6 @@ def list_members(archive: Source, maximum_size: int) -> ListedArchive:
             with opened.open(info) as file:
                 _refuse_nested(archive, info, file.read(_LOOKED_AT))
     return ListedArchive(tuple(ArchiveMember(member_name(i), i.file_size) for i in wanted), skipped)
-
-
-def shown_name(archive: str, member: str) -> str:
-    """An archive and a file in it, as people read them: on one line, the end of a long path."""
-    shown = "".join(c if c.isprintable() else "_" for c in member)
-    if len(shown) > LONGEST_SHOWN:
-        shown = "…" + shown[1 - LONGEST_SHOWN :]
-    return f"{archive}{BETWEEN}{shown}"
 
 
 def _is_skipped(name: str) -> bool:

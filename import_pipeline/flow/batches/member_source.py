@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from import_pipeline.flow.batches.archives import refuse_packing, shown_name
+from import_pipeline.flow.arrivals.members import shown_name
+from import_pipeline.flow.batches.archives import refuse_packing
 from import_pipeline.flow.batches.source import CHUNK_BYTES, Source, ensure_room
 from import_pipeline.flow.batches.zip_directory import damaged, member_name, opened_zip
 
