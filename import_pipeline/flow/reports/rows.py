@@ -164,11 +164,17 @@ def _winners(rows: Any, codes: Any, repeated: Any, winner_of: Any) -> Any:
 def _told(
     store: Store, one: CheckedBatch, told: Outcomes, opened: OpenedUpload, dataset: Dataset
 ) -> pa.Table:
-    """Error rows for valid rows that were not loaded because of their key; their messages hold no value."""
+    """Error rows for valid rows that were not loaded; their messages hold no value.
+
+    All but a correction that came too late are about the key.
+    """
     rows = pa.array(told.rows, pa.int64())
     codes = pa.array(told.codes, pa.string())
     header = ", ".join(_header(opened, name) for name in dataset.key)
-    opening = message_openings(rows, header, sheet_names(opened), opened.language)
+    by_key = pc.not_equal(codes, "not_a_reject")
+    opening, opening_of_row = (
+        message_openings(rows, column, sheet_names(opened), opened.language) for column in (header, "")
+    )
     winners = row_places(pa.array(told.winners, pa.int64()), sheet_names(opened))
     body, remedy = pa.array([""] * len(rows)), pa.array([""] * len(rows))
     for code in pc.unique(codes).to_pylist():
@@ -180,12 +186,12 @@ def _told(
     return pa.table(
         [
             rows,
-            pa.repeat(", ".join(dataset.key), len(rows)),
-            pa.repeat(header, len(rows)),
-            _key_values(store, one, rows, dataset),
+            pc.if_else(by_key, ", ".join(dataset.key), ""),
+            pc.if_else(by_key, header, ""),
+            pc.if_else(by_key, _key_values(store, one, rows, dataset), None),
             codes,
             pc.if_else(rejected, "error", "duplicate"),
-            pc.binary_join_element_wise(opening, body, ""),
+            pc.binary_join_element_wise(pc.if_else(by_key, opening, opening_of_row), body, ""),
             remedy,
         ],
         schema=ERRORS_SCHEMA,

@@ -120,6 +120,14 @@ def test_rows_whose_key_is_in_the_table_come_back_with_their_own_cells(mixed: Ch
     assert report.rejected_rows == 6
 
 
+def test_a_correction_that_came_too_late_is_told_about_the_row_not_about_its_key(mixed: Checked) -> None:
+    outcomes = pa.table({"_row_number": [2], "outcome": ["rejected"], "code": ["not_a_reject"]})
+    mixed.report(outcomes=outcomes, published=mixed.published(in_table=1))
+    [late] = [row for row in read_csv(mixed.store, PREFIX + "errors.csv") if row[3] == "not_a_reject"]
+    assert late[:3] == ["2", "", ""]
+    assert late[5].startswith("Row 2: `_import_row` and `_import_upload` name no row")
+
+
 def test_duplicates_of_the_table_are_listed_but_not_handed_back(mixed: Checked) -> None:
     outcomes = pa.table({
         "_row_number": pa.array([2, 4, 8], pa.int64()),
@@ -269,7 +277,12 @@ def test_the_summary_comes_last(mixed: Checked) -> None:
             super().put_file(key, *rest)
 
     mixed.report(target=Noting(mixed.store.root / "noted"))
-    assert [key.removeprefix(PREFIX) for key in order] == ["errors.csv", "rejected.csv", "summary.html", "summary.json"]
+    assert [key.removeprefix(PREFIX) for key in order] == [
+        "errors.csv",
+        "rejected.csv",
+        "summary.html",
+        "summary.json",
+    ]
 
 
 def test_an_assumed_date_order_is_a_warning_that_names_its_option(tmp_path: Path) -> None:
