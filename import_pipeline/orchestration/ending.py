@@ -133,7 +133,7 @@ def refuse(session: Session, error: PermanentImportError) -> None:
         mark_moved(conn, session.upload_id, key)
         settle_archive(session, conn)
         mark_reported(conn, session.upload_id, written.prefix, session.token)
-    session.context.log.info(f"Refused; the report is at {session.bucket.name}/{written.prefix}summary.json")
+    session.context.log.info(f"Refused; the report is at {session.bucket.name}/{written.prefix}summary.html")
     session.bucket.delete_prefix(upload_staging_prefix(session.dataset.name, row.short_id))
 
 
@@ -141,7 +141,7 @@ def _write_refusal(session: Session, row: UploadRow, error: PermanentImportError
     """The refusal's report, with the list of bad rows where the rows were checked."""
     facts = {"run": session.context.run_id}
     if session.rows is None:
-        return write_refusal(session.bucket, row, error, facts=facts)
+        return write_refusal(session.bucket, row, error, language=session.language, facts=facts)
     rows = session.rows
     return write_reports(
         session.bucket,

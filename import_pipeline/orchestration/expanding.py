@@ -38,7 +38,7 @@ def expand(
         row,
         members,
         found.skipped,
-        language=session.dataset.language or session.settings.language,
+        language=session.language,
         facts={
             "source": {"key": row.key, "size": row.size, "etag": row.etag, "sha256": sha256},
             "stated_options": {k: v for k, v in asdict(options).items() if v not in (None, False)},

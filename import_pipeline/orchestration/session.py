@@ -10,6 +10,7 @@ from dagster import OpExecutionContext
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import PartitionMissing
+from import_pipeline.language import Language
 from import_pipeline.ledger.claims import claim
 from import_pipeline.ledger.connection import connect, translated_errors
 from import_pipeline.ledger.rows import Claim
@@ -55,6 +56,11 @@ class Session:
     claim: Claim
     connection: psycopg.Connection
     rows: CheckedRows | None = None
+
+    @property
+    def language(self) -> Language:
+        """Of messages to the sender."""
+        return self.dataset.language or self.settings.language
 
     @contextmanager
     def ledger(self) -> Iterator[psycopg.Connection]:

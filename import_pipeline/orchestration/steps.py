@@ -215,7 +215,7 @@ def _inspect(
         member=row.member,
         size=row.size,
         staging=staging_prefix(session.dataset.name, row.short_id, session.attempt),
-        language=session.dataset.language or session.settings.language,
+        language=session.language,
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from import_pipeline.catalog.dataset import Language
 from import_pipeline.flow.arrivals.decision import Arrival
+from import_pipeline.flow.reports.page import PAGE, PAGE_TYPE, summary_page
+from import_pipeline.flow.reports.samples import Samples
 from import_pipeline.flow.reports.summary import Named, named
 from import_pipeline.storage.places import reports_prefix
 from import_pipeline.storage.store import Store
@@ -23,7 +25,7 @@ def write_expansion(
     language: Language = "en",
     facts: Mapping[str, Any] | None = None,
 ) -> str:
-    """Write summary.json of an archive whose files became uploads, each with a report of its own.
+    """Write the report of an archive whose files became uploads, each with a report of its own.
 
     Args:
         skipped: paths of files in it that are never imports; the first 100 are listed.
@@ -45,9 +47,10 @@ def write_expansion(
             for member in members
         ],
         "skipped": {"files": len(skipped), "names": list(skipped[:LISTED_SKIPPED])},
-        "files": {"summary": prefix + SUMMARY, "errors": None, "rejected": None},
+        "files": {"summary": prefix + SUMMARY, "page": prefix + PAGE, "errors": None, "rejected": None},
         **(facts or {}),
     }
+    target.put_bytes(prefix + PAGE, summary_page(summary, Samples(), language).encode(), PAGE_TYPE)
     text = json.dumps(summary, ensure_ascii=False, indent=2, default=str)
     target.put_bytes(prefix + SUMMARY, text.encode(errors="replace") + b"\n", "application/json")
     return prefix

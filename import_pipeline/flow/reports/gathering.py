@@ -45,7 +45,7 @@ class GatheredErrors:
         self.codes: Counter[str] = Counter()
         self.first_errors: list[dict[str, Any]] = []
         self.row_errors: list[RowError] = []
-        self.samples = Samples(self._sheets)
+        self.samples = Samples(self._sheets, opened.language)
         header = ("row", "sheet", *ERROR_COLUMNS[1:]) if self._sheets else ERROR_COLUMNS
         self._file = path.open("wb")
         self._file.write(BYTE_ORDER_MARK + csv_line(header, self._delimiter))

@@ -22,6 +22,7 @@ from import_pipeline.flow.reports.samples import Samples
 from import_pipeline.language import LOCALES, Language, say, told
 
 TEMPLATE = "page.html.j2"
+PAGE, PAGE_TYPE = "summary.html", "text/html; charset=utf-8"
 # Width of the chart in its own units, of the gap between parts, and of the smallest part that can be seen.
 CHART_WIDTH, GAP, SMALLEST = 1000.0, 3.0, 6.0
 # Characters that are not seen or turn the text around: shown by their number instead.

@@ -150,6 +150,8 @@ def steps(summary: Summary) -> list[Told]:
             told("Drop the corrected file into `{folder}` again: exactly those rows are repaired, nothing is "
                  "loaded twice.", folder=folder),
         ]  # fmt: skip
+    if state == "expanded":
+        return [told("Nothing to do: each file has a report of its own, as soon as it is imported.")]
     if state == "duplicate_file":
         return [
             told("Nothing to do. To import the same bytes once more all the same, state the option `force`.")
@@ -163,6 +165,14 @@ def _after_refusal(summary: Summary, folder: str, rejected: str) -> list[Told]:
     if error.get("remedy"):
         # The remedy was said in the sender's language when the summary was made.
         found.append(told("{remedy}", remedy=error["remedy"]))
+    if error.get("option"):
+        found.append(
+            told(
+                "If the file itself is right, state the option `{option}` when you send it: on the command "
+                "line `--{option}`, with any S3 client the metadata `x-amz-meta-{option}`.",
+                option=error["option"],
+            )
+        )
     if rejected:
         found.append(told("Look at {file}: it has the rows with errors.", file=rejected))
     found.append(told("Put the file into `{folder}` again.", folder=folder))

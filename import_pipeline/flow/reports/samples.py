@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from import_pipeline.flow.reports.row_places import message_openings
+from import_pipeline.language import Language
 from import_pipeline.row_numbers import sheet_and_row
 
 FIRST_ROWS = 25
@@ -21,7 +23,12 @@ LONGEST_VALUE = 160
 
 @dataclass(frozen=True)
 class Sample:
-    """One error, warning or duplicate as the page shows it; `sheet` is empty for a file without sheets."""
+    """One error, warning or duplicate as the page shows it.
+
+    Attributes:
+        sheet: empty for a file without sheets.
+        message: without the row and the column, which stand beside it.
+    """
 
     sheet: str
     row: int
@@ -53,10 +60,12 @@ class Samples:
 
     Attributes:
         sheets: names of the sheets that are read, in their order.
+        language: of the messages.
         first: the first rows by severity (`error`, `warning`, `duplicate`), at most 25 each.
     """
 
     sheets: Sequence[str] = ()
+    language: Language = "en"
     first: dict[str, list[Sample]] = field(default_factory=dict)
     _counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     _columns: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
@@ -103,15 +112,21 @@ class Samples:
 
     def _sample(self, row: Mapping[str, Any]) -> Sample:
         sheet, number = sheet_and_row(row["row_number"], self.sheets)
+        numbers = pa.array([row["row_number"]], pa.int64())
+        opening = message_openings(numbers, row["header"] or "", self.sheets, self.language)[0].as_py()
         return Sample(
             sheet=sheet,
             row=number,
             column=row["header"] or row["column"] or "",
             value=row["value"] or "",
             code=row["code"],
-            message=row["message"],
+            message=_sentence(row["message"].removeprefix(opening)),
             remedy=row["remedy"],
         )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _shown(errors: pa.Table) -> list[dict[str, Any]]:

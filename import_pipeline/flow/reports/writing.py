@@ -17,7 +17,7 @@ import pyarrow as pa
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import CountsDoNotBalance, ImportPipelineError
 from import_pipeline.flow.reports.gathering import GatheredErrors
-from import_pipeline.flow.reports.page import summary_page
+from import_pipeline.flow.reports.page import PAGE, PAGE_TYPE, summary_page
 from import_pipeline.flow.reports.returned.sheet_cells import DoesNotFit
 from import_pipeline.flow.reports.returned.writers import CSV, REJECTED_NAMES, ReturnedForm, form_of
 from import_pipeline.flow.reports.rows import BatchFindings, findings, gather_outcomes
@@ -35,11 +35,10 @@ from import_pipeline.records import (
 from import_pipeline.storage.places import reports_prefix
 from import_pipeline.storage.store import Store
 
-SUMMARY, ERRORS, PAGE = "summary.json", "errors.csv", "summary.html"
+SUMMARY, ERRORS = "summary.json", "errors.csv"
 # Whatever its form, the file of rejected rows begins so.
 REJECTED = "rejected."
 REPORT_FILES = (SUMMARY, PAGE, ERRORS, *REJECTED_NAMES)
-PAGE_TYPE = "text/html; charset=utf-8"
 JSON_TYPE = "application/json"
 CSV_TYPE = "text/csv; charset=utf-8"
 
@@ -50,6 +49,7 @@ class WrittenReport:
 
     Attributes:
         prefix: ends with `/`, or is empty; the keys begin with it.
+        page_key: of summary.html, which tells people what summary.json tells programs.
         errors_key: None for a refusal without rows; `rejected_key`: None without rejects.
         first_errors: at most 20 errors (`row`, `column`, `value`, `code`, `severity`, `message`),
             personal values masked.
@@ -60,6 +60,7 @@ class WrittenReport:
     """
 
     prefix: str
+    page_key: str
     summary_key: str
     errors_key: str | None
     rejected_key: str | None
@@ -144,6 +145,7 @@ def write_reports(
     _put_json(target, prefix + SUMMARY, summary)
     return WrittenReport(
         prefix=prefix,
+        page_key=prefix + PAGE,
         summary_key=prefix + SUMMARY,
         errors_key=prefix + ERRORS,
         rejected_key=rejected_key,
@@ -179,7 +181,7 @@ def write_refusal(
     }
     target.put_bytes(prefix + PAGE, _page(summary, Samples(), language), PAGE_TYPE)
     _put_json(target, key, summary)
-    return WrittenReport(prefix, key, None, None, 0, (), (), 0, {}, summary)
+    return WrittenReport(prefix, prefix + PAGE, key, None, None, 0, (), (), 0, {}, summary)
 
 
 @dataclass(frozen=True)
