@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from import_pipeline.catalog.dataset import SenderOptions
-from import_pipeline.errors import CountsDoNotBalance, OverwrittenBeforeRead, UnclosedQuote, UnsupportedFormat
+from import_pipeline.errors import CountsDoNotBalance, OverwrittenBeforeRead, UnsupportedFormat
 from import_pipeline.flow.batches.delimited import reading
 from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.source import ObjectSource
@@ -105,28 +105,6 @@ def test_a_header_only_file_has_no_batches() -> None:
     for data in (b"nome;cidade", b"nome;cidade\r\n", b"nome;cidade\n\n\n"):
         done = read_back(data)
         assert (done.split.batches, done.split.read) == ((), 0)
-
-
-@pytest.mark.parametrize("chunk_bytes", [1, 1 << 20])
-def test_a_quote_that_never_closes_is_named_where_it_opened(chunk_bytes: int) -> None:
-    data = b'nome;cidade\n"Ana\nMaria";Rio\nBia;"Rio\nCia;Rio\nDea;Rio\n'
-    with pytest.raises(UnclosedQuote) as refused:
-        read_back(data, chunk_bytes=chunk_bytes)
-    assert refused.value.fields == {"row": 3, "line": 4}
-
-
-def test_a_quote_that_never_closes_does_not_take_the_rest_of_a_large_file(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(reading, "LONGEST_RECORD", 1000)
-    data = b'nome;cidade\nAna;"Rio\n' + b"Bia;Rio\n" * 1000
-    source = BytesSource(data, 100)
-    inspected = inspect_file(source, PEOPLE, SenderOptions())
-    reader = reading.DelimitedReader(source, inspected, PEOPLE)
-    with pytest.raises(UnclosedQuote) as refused:
-        list(reader.tables())
-    assert refused.value.fields == {"row": 2, "line": 2}
-    assert reader.bytes_done < 1500
 
 
 def test_a_row_longer_than_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

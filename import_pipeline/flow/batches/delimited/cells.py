@@ -4,6 +4,7 @@ Every record becomes a row, however many cells it has; what is wrong with it sta
 Which records are header or blank, and how rows are numbered over a file, is `splitting.py`'s.
 """
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.delimited.scanning import Ints, Scan
+from import_pipeline.flow.batches.delimited.scanning import Dialect, Ints, Scan
 from import_pipeline.flow.batches.kinds import batch_schema
 from import_pipeline.flow.batches.text.encodings import marked_positions, without_marks
 from import_pipeline.formula_guard import unguard
 
 # Later ones win where a record has several.
-PROBLEMS = ("too_few_cells", "too_many_cells", "stray_quote", "undecodable_text")
+PROBLEMS = ("too_few_cells", "too_many_cells", "stray_quote", "unclosed_quote", "undecodable_text")
+_NONE = np.zeros(0, np.int32)
 
 
 def make_rows(
@@ -25,10 +27,12 @@ def make_rows(
     scan: Scan,
     records: Ints,
     *,
+    dialect: Dialect,
     columns: int,
     row_numbers: npt.NDArray[np.int64],
     lines: npt.NDArray[np.int64],
-    guarded: bool,
+    guarded: bool = False,
+    unclosed: Ints = _NONE,
 ) -> pa.Table:
     """The given records of a scanned buffer as a table with the columns of a batch.
 
@@ -37,6 +41,7 @@ def make_rows(
         columns: number of header cells.
         row_numbers, lines: what `_row_number` and `_line` hold, one each a record.
         guarded: whether cells carry formula guards, to be taken off.
+        unclosed: records in which a quote opens that never closes; it was scanned as text.
     """
     marks = marked_positions(buffer)
     if len(marks):
@@ -47,7 +52,7 @@ def make_rows(
     arrays = [
         pa.array(row_numbers, pa.int64()),
         pa.array(lines, pa.int64()),
-        _problems(scan, records, cells, columns, marks),
+        _problems(scan, records, cells, columns, marks, unclosed),
         _overflow(buffer, scan, first, cells, columns),
     ]
     for position in range(columns):
@@ -55,20 +60,22 @@ def make_rows(
         index = 2 * (first + np.int32(position))
         column = text.take(pa.array(index) if there.all() else pa.array(index, mask=~there))
         if scan.doubled.any():
-            column = _undoubled(column, there & scan.doubled.take(first + position, mode="clip"))
+            doubled = there & scan.doubled.take(first + position, mode="clip")
+            column = _undoubled(column, doubled, dialect.quote)
+        if dialect.escape:
+            column = _unescaped(column, dialect)
         arrays.append(unguard(column) if guarded else column)
     return pa.Table.from_arrays(arrays, schema=batch_schema(columns))
 
 
-def header_cells(buffer: bytes, scan: Scan, record: int) -> tuple[str, ...]:
-    """The cells of one record as text."""
-    columns = int(scan.first_cell[record + 1] - scan.first_cell[record])
-    one = np.array([record], np.int32)
-    number = np.zeros(1, np.int64)
-    row = make_rows(
-        buffer, scan, one, columns=columns, row_numbers=number, lines=number, guarded=False
-    ).to_pylist()[0]
-    return tuple(row[f"c{position}"] for position in range(columns))
+def cells_of(buffer: bytes, scan: Scan, records: Ints, dialect: Dialect) -> list[tuple[str, ...]]:
+    """The cells of some records as text: for a file's first rows, not for all."""
+    cells = scan.first_cell[records + 1] - scan.first_cell[records]
+    columns = int(cells.max(initial=0))
+    none = np.zeros(len(records), np.int64)
+    table = make_rows(buffer, scan, records, dialect=dialect, columns=columns, row_numbers=none, lines=none)
+    rows = zip(*(table[f"c{position}"].to_pylist() for position in range(columns)), strict=True)
+    return [row[:number] for row, number in zip(rows, cells.tolist(), strict=True)]
 
 
 def _slices(buffer: bytes, start: Ints, end: Ints) -> Any:
@@ -80,7 +87,7 @@ def _slices(buffer: bytes, start: Ints, end: Ints) -> Any:
     return pa.Array.from_buffers(pa.string(), 2 * len(start), buffers)
 
 
-def _problems(scan: Scan, records: Ints, cells: Ints, columns: int, marks: Ints) -> Any:
+def _problems(scan: Scan, records: Ints, cells: Ints, columns: int, marks: Ints, unclosed: Ints) -> Any:
     found = np.zeros(len(records), np.int8)
     found[cells < columns] = 1
     found[cells > columns] = 2
@@ -88,10 +95,12 @@ def _problems(scan: Scan, records: Ints, cells: Ints, columns: int, marks: Ints)
         bad = np.zeros(scan.records, bool)
         bad[scan.record_of_cell(np.flatnonzero(scan.stray).astype(np.int32))] = True
         found[bad[records]] = 3
+    if len(unclosed):
+        found[np.isin(records, unclosed)] = 4
     if len(marks):
         bad = np.zeros(scan.records, bool)
         bad[np.searchsorted(scan.record_start, marks[marks < scan.consumed], side="right") - 1] = True
-        found[bad[records]] = 4
+        found[bad[records]] = 5
     if not found.any():
         return pa.nulls(len(records), pa.string())
     return pa.array(PROBLEMS).take(pa.array(found - 1, mask=found == 0))
@@ -108,9 +117,21 @@ def _overflow(buffer: bytes, scan: Scan, first: Ints, cells: Ints, columns: int)
     return _slices(buffer, start, end).take(pa.array(index, mask=~longer))
 
 
-def _undoubled(column: Any, doubled: npt.NDArray[np.bool_]) -> Any:
+def _undoubled(column: Any, doubled: npt.NDArray[np.bool_], quote: str) -> Any:
     """`""` becomes `"` in the cells where it stands for one quote."""
     if not doubled.any():
         return column
     mask = pa.array(doubled)
-    return pc.replace_with_mask(column, mask, pc.replace_substring(column.filter(mask), '""', '"'))
+    return pc.replace_with_mask(column, mask, pc.replace_substring(column.filter(mask), 2 * quote, quote))
+
+
+def _unescaped(column: Any, dialect: Dialect) -> Any:
+    """Without the escape characters that take a meaning away; before any other character they are text."""
+    holds = pc.fill_null(pc.match_substring(column, dialect.escape), False)
+    if not pc.any(holds).as_py():
+        return column
+    special = re.escape(dialect.escape + dialect.quote + dialect.delimiter) + r"\r\n"
+    pattern = re.escape(dialect.escape) + f"([{special}])"
+    return pc.replace_with_mask(
+        column, holds, pc.replace_substring_regex(column.filter(holds), pattern, r"\1")
+    )

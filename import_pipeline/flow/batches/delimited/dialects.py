@@ -1,7 +1,8 @@
 """Which delimiter a file uses and where its header is, by evidence from its first megabyte.
 
 The evidence is what counts for the reader of the file: how many declared columns a delimiter
-uncovers in the header, then how many rows it cuts into as many cells as the header has.
+uncovers in the header, then how many rows it cuts into as many cells as the header has. Which character
+quotes a cell is `quoting.py`'s.
 """
 
 import re
@@ -9,92 +10,196 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from import_pipeline.catalog.dataset import Dataset
+from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import BadOption, EmptyFile, UnclosedQuote, UnsupportedFormat
-from import_pipeline.flow.batches.delimited.cells import header_cells
-from import_pipeline.flow.batches.delimited.scanning import Scan, scan
-from import_pipeline.flow.batches.headers import matched_columns
+from import_pipeline.flow.batches.delimited.cells import cells_of
+from import_pipeline.flow.batches.delimited.quoting import find_quoting
+from import_pipeline.flow.batches.delimited.scanning import Dialect, Scan, scan
+from import_pipeline.flow.batches.headers import (
+    HEADER_SEARCHED,
+    declared_header,
+    find_header,
+    matched_columns,
+    stated_header_row,
+)
+from import_pipeline.language import Told, told
+from import_pipeline.records import Detected, Notice
 
 DELIMITERS = (",", ";", "\t", "|")
+# They stand in the text of cells too often: taken only where they uncover columns and cut all rows alike.
+RARE_DELIMITERS = (":", "^", "~", " ")
 ROWS_LOOKED_AT = 1000
-_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
-_STATED = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "bar": "|", "space": " "}
+_RARE_COLUMNS, _RARE_SHARE = 2, 0.9
+_NAMES = {",": told("comma"), ";": told("semicolon"), "\t": told("tab"), "|": told("bar"), " ": told("space"),
+          ":": told("colon")}  # fmt: skip
+_STATED = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "bar": "|", "space": " ",
+           "colon": ":", "caret": "^", "tilde": "~"}  # fmt: skip
 # Excel's own hint: a first line `sep=;` that names the delimiter and is no row.
 SEPARATOR_LINE = re.compile(rb'\A"?[Ss][Ee][Pp]=([^\r\n"])"?[ ,;\t|]*(?:\r\n|\r|\n)')
 
 
 @dataclass(frozen=True)
 class FoundDialect:
-    """How a file is cut into cells.
+    """How a file is cut into cells, and where its rows begin.
 
     Attributes:
-        evidence: one phrase for the report.
-        header: the header's cells as written.
-        header_line: physical line of the header's first line, from 1.
+        header: the header's cells as written; the declared columns where there is none.
+        header_line: physical line of the header's first line, from 1; 0: there is no header.
+        detected: what the report tells of it.
     """
 
-    delimiter: str
-    evidence: str
+    dialect: Dialect
     header: tuple[str, ...]
     header_line: int
+    detected: tuple[Detected, ...]
+    notices: tuple[Notice, ...]
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    delimiter: str
+class Candidate:
+    """A file's beginning under one dialect.
+
+    Attributes:
+        record: index of the header among the records of the scan; -1: there is none.
+        row: its row as the sender counts; 0: there is none.
+        header: its cells; the declared columns where there is none.
+        matched: number of declared columns that it names.
+        fitting, looked_at: rows behind it with as many cells, of how many.
+        is_default: whether the dataset declares this delimiter.
+    """
+
+    dialect: Dialect
     scan: Scan
     record: int
+    row: int
     header: tuple[str, ...]
     matched: int
-    share: float
+    fitting: int
+    looked_at: int
     is_default: bool
 
     @property
+    def share(self) -> float:
+        """Share of the first rows that have as many cells as the header."""
+        return self.fitting / self.looked_at if self.looked_at else 1.0
+
+    @property
     def weight(self) -> tuple[int, bool, float, int]:
+        """What makes it better than another, the most important first."""
         cells = len(self.header)
         return self.matched, self.is_default, self.share if self.matched or cells > 1 else 0.0, cells
 
+    @property
+    def is_sensible(self) -> bool:
+        """Whether a delimiter that is rare has enough evidence."""
+        enough = self.matched >= _RARE_COLUMNS and self.share >= _RARE_SHARE
+        return self.is_default or self.dialect.delimiter not in RARE_DELIMITERS or enough
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """A file's first bytes, and what is known before they are cut."""
+
+    head: bytes
+    complete: bool
+    dataset: Dataset
+    header_row: int | None
+    skip: int
+    name: str
+    default: str | None
+
+    def under(self, dialect: Dialect) -> Candidate | None:
+        """Header and rows under one dialect; None if all is blank."""
+        found = scan(self.head, dialect, final=self.complete)
+        records = np.flatnonzero(found.record_start >= self.skip).astype(np.int32)
+        filled = records[~found.blank[records]]
+        if not len(filled):
+            return None
+        position = self._header(found, records, dialect)
+        record = -1 if position is None else int(records[position])
+        behind = filled[filled > record][:ROWS_LOOKED_AT]
+        cells = found.first_cell[behind + 1] - found.first_cell[behind]
+        if record < 0:
+            width = int(np.bincount(cells).argmax()) if len(cells) else 1
+            header, matched = declared_header(self.dataset, width), 0
+        else:
+            header = cells_of(self.head, found, np.array([record], np.int32), dialect)[0]
+            width, matched = len(header), len(matched_columns(header, self.dataset))
+        return Candidate(
+            dialect, found, record, 0 if position is None else position + 1, header, matched,
+            int(np.count_nonzero(cells == width)), len(behind), dialect.delimiter == self.default,
+        )  # fmt: skip
+
+    def _header(self, found: Scan, records: np.ndarray, dialect: Dialect) -> int | None:
+        """Position of the header among the records; None: there is none.
+
+        Raises:
+            BadOption: the stated row is not within the first megabyte.
+        """
+        if self.header_row == 0:
+            return None
+        if self.header_row is not None:
+            if self.header_row <= len(records):
+                return self.header_row - 1
+            raise BadOption(
+                told("The option header-row says {row}, but {file} has {rows} rows in its first "
+                     "{size:,} bytes.",
+                     row=self.header_row, file=self.name, rows=len(records), size=len(self.head)),
+                remedy=told("State the row that names the columns, or leave the option out."),
+                option="header_row", value=self.header_row,
+            )  # fmt: skip
+        first = cells_of(self.head, found, records[:HEADER_SEARCHED], dialect)
+        position = find_header(first, self.dataset)
+        if position is None and self.dataset.header == "required":
+            return int(np.flatnonzero(~found.blank[records])[0])
+        return position
+
 
 def find_dialect(
-    head: bytes, *, complete: bool, dataset: Dataset, stated: str | None, file_name: str
+    head: bytes, *, complete: bool, dataset: Dataset, options: SenderOptions, file_name: str
 ) -> FoundDialect:
-    """Find delimiter and header.
+    """Find delimiter, quoting and header.
 
     Args:
         head: the beginning of the text in UTF-8.
         complete: whether it is all of the text.
-        stated: the sender's delimiter; None: look at the evidence, and where that is even take the
-            dataset's default.
+        options: the sender's; what they leave open is looked for in the evidence, and where that is even
+            the dataset's default is taken.
 
     Raises:
-        BadOption: the stated delimiter is none.
+        BadOption: the stated delimiter or header row is none.
         EmptyFile: there is nothing but blank lines.
         UnclosedQuote: the header has a quote that does not close.
         UnsupportedFormat: no header ends within the head.
     """
     hint = SEPARATOR_LINE.match(head)
-    hinted = hint.group(1).decode(errors="replace") if hint else None
-    skip = hint.end() if hint else 0
-    default = (check_delimiter(dataset.defaults.delimiter),) if dataset.defaults.delimiter else ()
-    wanted: tuple[str, ...]
-    if stated is not None:
-        wanted, why = (check_delimiter(stated),), "stated"
-    elif hinted is not None and _is_delimiter(hinted):
-        wanted, why = (hinted,), "named by the file's line `sep=`"
-    else:
-        wanted, why = tuple(dict.fromkeys((*DELIMITERS, *default))), ""
-    scans = {delimiter: scan(head, delimiter, final=complete) for delimiter in wanted}
-    tried = (
-        _candidate(head, found, delimiter, skip=skip, dataset=dataset, is_default=delimiter in default)
-        for delimiter, found in scans.items()
+    default = check_delimiter(dataset.defaults.delimiter) if dataset.defaults.delimiter else None
+    beginning = _Beginning(
+        head, complete, dataset, stated_header_row(options, dataset), hint.end() if hint else 0,
+        file_name, default,
+    )  # fmt: skip
+    wanted, why = _wanted(options.delimiter, hint, default, head)
+    tried = {delimiter: beginning.under(Dialect(delimiter)) for delimiter in wanted}
+    candidates = [candidate for candidate in tried.values() if candidate is not None]
+    if not candidates or (complete and None in tried.values()):
+        raise _no_header(head, scan(head, Dialect(wanted[0]), final=complete), complete, file_name)
+    best = max((c for c in candidates if why or c.is_sensible), key=lambda candidate: candidate.weight)
+    quoting = find_quoting(head, best, beginning.under)
+    best = quoting.candidate
+    last = best.scan.records - 1
+    if complete and best.scan.open_quote >= 0 and best.record == last:
+        raise unclosed(last + 1, _line(best.scan, last), file_name)
+    return FoundDialect(
+        dialect=best.dialect,
+        header=best.header,
+        header_line=_line(best.scan, best.record) if best.record >= 0 else 0,
+        detected=(
+            Detected("delimiter", best.dialect.delimiter, why or _evidence(best), "delimiter"),
+            quoting.detected,
+            _detected_header(best, beginning.header_row),
+        ),
+        notices=_notices(best, beginning.header_row, file_name),
     )
-    candidates = [candidate for candidate in tried if candidate is not None]
-    if not candidates or (complete and len(candidates) < len(scans)):
-        raise _no_header(head, next(iter(scans.values())), complete, file_name)
-    best = max(candidates, key=lambda candidate: candidate.weight)
-    if complete and best.scan.open_quote >= 0 and best.record == best.scan.records - 1:
-        raise unclosed(best.record + 1, _line(best.scan, best.record), file_name)
-    return FoundDialect(best.delimiter, why or _evidence(best), best.header, _line(best.scan, best.record))
 
 
 def check_delimiter(stated: str) -> str:
@@ -106,64 +211,91 @@ def check_delimiter(stated: str) -> str:
     delimiter = _STATED.get(stated.strip().lower(), stated)
     if not _is_delimiter(delimiter):
         raise BadOption(
-            f"The option delimiter says {stated!r}, which cannot separate cells.",
-            remedy="State one character such as , ; | or the word tab, or leave the option out.",
+            told("The option delimiter says {stated!r}, which cannot separate cells.", stated=stated),
+            remedy=told("State one character such as , ; | or the word tab, or leave the option out."),
             option="delimiter", value=stated,
         )  # fmt: skip
     return delimiter
 
 
 def unclosed(row: int, line: int, file_name: str) -> UnclosedQuote:
-    """The refusal of a quoted cell that never closes."""
+    """The refusal of a header with a quoted cell that never closes."""
     return UnclosedQuote(
-        f'{file_name}: the quote (") that opens a cell in row {row}, line {line}, is never closed.',
-        remedy='Close it with a second quote, or write a quote inside text twice ("").',
+        told('{file}: the quote (") that opens a cell in row {row}, line {line}, is never closed.',
+             file=file_name, row=row, line=line),
+        remedy=told('Close it with a second quote, or write a quote inside text twice ("").'),
         row=row, line=line,
     )  # fmt: skip
 
 
+def _wanted(
+    stated: str | None, hint: re.Match[bytes] | None, default: str | None, head: bytes
+) -> tuple[tuple[str, ...], Told | None]:
+    """The delimiters to try, and why if nothing else is to be tried."""
+    if stated is not None:
+        return (check_delimiter(stated),), told("stated")
+    hinted = hint.group(1).decode(errors="replace") if hint else None
+    if hinted is not None and _is_delimiter(hinted):
+        return (hinted,), told("named by the file's line `sep=`")
+    rare = tuple(delimiter for delimiter in RARE_DELIMITERS if delimiter.encode() in head)
+    declared = (default,) if default else ()
+    return tuple(dict.fromkeys((*DELIMITERS, *declared, *rare))), None
+
+
 def _is_delimiter(text: str) -> bool:
-    return len(text) == 1 and text.isascii() and not text.isalnum() and text not in '"\r\n\0_'
-
-
-def _candidate(
-    head: bytes, found: Scan, delimiter: str, *, skip: int, dataset: Dataset, is_default: bool
-) -> _Candidate | None:
-    """The header under one delimiter: the first record that is not blank; None if there is none."""
-    records = np.flatnonzero(~found.blank & (found.record_start >= skip))
-    if not len(records):
-        return None
-    record = int(records[0])
-    header = header_cells(head, found, record)
-    rows = records[1 : 1 + ROWS_LOOKED_AT]
-    cells = found.first_cell[rows + 1] - found.first_cell[rows]
-    share = float(np.mean(cells == len(header))) if len(rows) else 1.0
-    matched = len(matched_columns(header, dataset))
-    return _Candidate(delimiter, found, record, header, matched, share, is_default)
+    return len(text) == 1 and text.isascii() and not text.isalnum() and text not in "\"'\\\r\n\0_"
 
 
 def _line(found: Scan, record: int) -> int:
     return 1 + (int(found.lines[record - 1]) if record else 0)
 
 
-def _evidence(best: _Candidate) -> str:
-    name = _NAMES.get(best.delimiter, best.delimiter)
-    return (
-        f"with {name} the header names {best.matched} declared columns and "
-        f"{best.share:.0%} of the first rows have its {len(best.header)} cells"
+def _evidence(best: Candidate) -> Told:
+    name = _NAMES.get(best.dialect.delimiter, best.dialect.delimiter)
+    facts = {"delimiter": name, "share": best.share, "cells": len(best.header)}
+    if best.record < 0:
+        return told("with {delimiter} {share:.0%} of the first rows have {cells} cells", **facts)
+    return told(
+        "with {delimiter} the header names {matched} declared columns and "
+        "{share:.0%} of the first rows have its {cells} cells",
+        matched=best.matched, **facts,
+    )  # fmt: skip
+
+
+def _detected_header(best: Candidate, stated: int | None) -> Detected:
+    if stated is not None:
+        why = told("stated")
+    elif best.record < 0:
+        why = told("no row names a declared column")
+    elif best.row == 1:
+        why = told("the first row names {matched} declared columns", matched=best.matched)
+    else:
+        why = told("the rows before it are no data: it is the first that names declared columns ({matched})",
+                   matched=best.matched)  # fmt: skip
+    return Detected(
+        "header row", str(best.row), why, "header-row", assumed=best.record < 0 and stated is None
     )
+
+
+def _notices(best: Candidate, stated: int | None, file_name: str) -> tuple[Notice, ...]:
+    if best.record >= 0 or stated is not None:
+        return ()
+    message = told(
+        "{file} has no header: its cells were taken for {columns}, in this order.",
+        file=file_name, columns=list(best.header),
+    )  # fmt: skip
+    return (Notice("header_assumed_missing", message),)
 
 
 def _no_header(head: bytes, found: Scan, complete: bool, file_name: str) -> Exception:
     if complete:
         return EmptyFile(
-            f"{file_name} holds nothing but blank lines.",
-            remedy="Send a file with a header and at least one row.",
+            told("{file} holds nothing but blank lines.", file=file_name),
+            remedy=told("Send a file with a header and at least one row."),
         )
     if found.open_quote >= 0:
-        row = found.records + 1
-        return unclosed(row, _line(found, found.records), file_name)
+        return unclosed(found.records + 1, _line(found, found.records), file_name)
     return UnsupportedFormat(
-        f"{file_name}: no header ends within the first {len(head):,} bytes.",
-        remedy="Send a CSV file whose first line names the columns.",
+        told("{file}: no header ends within the first {size:,} bytes.", file=file_name, size=len(head)),
+        remedy=told("Send a CSV file whose first line names the columns."),
     )

@@ -1,4 +1,4 @@
-"""What of a delimited text must be known before its rows are read: encoding, delimiter, header.
+"""What of a delimited text must be known before its rows are read: encoding, delimiter, quoting, header.
 
 Rows are `reading.py`'s.
 """
@@ -24,10 +24,8 @@ def inspect_delimited(
     facts = read_whole(source, encoding=options.encoding, default=dataset.defaults.encoding)
     complete = facts.size <= len(facts.head)
     text = Transcoder(facts.encoding).feed(facts.head, final=complete)
-    dialect = find_dialect(
-        text, complete=complete, dataset=dataset, stated=options.delimiter, file_name=source.name
-    )
-    mapped = map_header(dialect.header, dataset, source.name)
+    found = find_dialect(text, complete=complete, dataset=dataset, options=options, file_name=source.name)
+    mapped = map_header(found.header, dataset, source.name)
     return InspectedFile(
         format="csv",
         header=mapped.header,
@@ -35,16 +33,20 @@ def inspect_delimited(
         unknown=mapped.unknown,
         ours=mapped.ours,
         rows_per_batch=choose_rows_per_batch(
-            facts.physical_lines - dialect.header_line, facts.size, rows_per_batch
+            facts.physical_lines - found.header_line, facts.size, rows_per_batch
         ),
         text=TextFacts(
             encoding=facts.encoding,
             physical_lines=facts.physical_lines,
-            delimiter=dialect.delimiter,
-            header_line=dialect.header_line,
+            delimiter=found.dialect.delimiter,
+            quote=found.dialect.quote,
+            escape=found.dialect.escape,
+            header_line=found.header_line,
         ),
         detected=(
             Detected("encoding", facts.encoding, facts.encoding_evidence, "encoding"),
-            Detected("delimiter", dialect.delimiter, dialect.evidence, "delimiter"),
+            *found.detected,
+            Detected("line ends", facts.line_ends.kinds, facts.line_ends.evidence),
         ),
+        notices=found.notices,
     )

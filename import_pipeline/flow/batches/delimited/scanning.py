@@ -1,8 +1,8 @@
 """The structure of delimited text: where cells and records begin and end, over whole buffers at once.
 
 The rules are those of Python's `csv` and of spreadsheets: a quote opens only at the start of a cell,
-`""` inside a quoted cell is one quote, any other quote is text; LF, CRLF and CR each end a line.
-Nothing here knows of encodings, headers or Arrow.
+`""` inside a quoted cell is one quote, any other quote is text; LF, CRLF and CR each end a line; behind an
+escape character the next one is text. Nothing here knows of encodings, headers or Arrow.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,26 @@ Ints = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
-QUOTE, LF, CR = 34, 10, 13
+LF, CR = 10, 13
 # Where the text is right after a quote: inside a quoted cell, behind its closing quote, in plain text.
 _INSIDE, _CLOSED, _PLAIN = 0, 1, 2
 # What a quote does in each of the three, by how it stands: (at a cell's start, right behind a quote, else).
 _AT_START, _BEHIND_QUOTE, _ELSEWHERE = 0, 1, 2
 _EFFECTS = ((_CLOSED, _INSIDE, _INSIDE), (_CLOSED, _INSIDE, _PLAIN), (_CLOSED, _PLAIN, _PLAIN))
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How text is cut into cells; each is one ASCII character.
+
+    Attributes:
+        quote: empty: quotes are text.
+        escape: empty: there is none.
+    """
+
+    delimiter: str
+    quote: str = '"'
+    escape: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,7 @@ class Scan:
         record_start: offset of each record.
         lines: line ends up to and including each record's end, in the buffer.
         blank: records of nothing but delimiters, quotes around nothing, and white space.
-        doubled: whether a cell holds `""` for `"`.
+        doubled: whether a cell holds `""` for `"` (or twice whatever the quote is).
         stray: cells with text behind their closing quote; their content keeps all quotes.
         consumed: bytes of the complete records.
         open_quote: offset of the quote of a cell that is still open at the end; -1: none.
@@ -71,6 +85,11 @@ class _Tokens:
     is_quote: Bools
     is_line_end: Bools
 
+    def without(self, these: Bools) -> "_Tokens":
+        """The other tokens."""
+        keep = ~these
+        return _Tokens(self.start[keep], self.end[keep], self.is_quote[keep], self.is_line_end[keep])
+
 
 @dataclass(frozen=True)
 class _Quotes:
@@ -82,16 +101,20 @@ class _Quotes:
     stray: Bools
 
 
-def scan(buffer: bytes, delimiter: str, *, final: bool) -> Scan:
+def scan(buffer: bytes, dialect: Dialect, *, final: bool) -> Scan:
     """Find the complete records of a buffer that begins at a record's start.
 
     Args:
         buffer: text in an encoding that keeps ASCII (UTF-8), under 2 GB.
-        delimiter: one ASCII character.
         final: whether the text ends here, so that a last record needs no line end.
     """
     data = np.frombuffer(buffer, np.uint8)
-    tokens = _find_tokens(data, ord(delimiter), final)
+    tokens = _find_tokens(data, dialect, final)
+    lines, last_line = _count_lines(tokens), int(np.count_nonzero(tokens.is_line_end))
+    if dialect.escape:
+        escaped = _escaped(data, ord(dialect.escape))[tokens.start]
+        if escaped.any():
+            tokens, lines = tokens.without(escaped), lines[~escaped]
     quotes = _read_quotes(tokens, len(data))
     number = np.cumsum(tokens.is_quote, dtype=np.int32)
     separates = ~tokens.is_quote
@@ -99,7 +122,6 @@ def scan(buffer: bytes, delimiter: str, *, final: bool) -> Scan:
         state = np.concatenate(([np.uint8(_PLAIN)], quotes.state))
         separates &= state[number] != _INSIDE
     open_quote = _open_quote(tokens, quotes)
-    lines = np.cumsum(tokens.is_line_end, dtype=np.int32)
 
     chosen = np.flatnonzero(separates)
     ends, nexts = tokens.start[chosen], tokens.end[chosen]
@@ -107,10 +129,9 @@ def scan(buffer: bytes, delimiter: str, *, final: bool) -> Scan:
     lines_here = lines[chosen]
     size = len(data)
     if final and size and (not len(ends) or not is_last[-1] or nexts[-1] < size):
-        total = lines[-1] if len(lines) else 0
         ends, nexts = np.append(ends, np.int32(size)), np.append(nexts, np.int32(size))
         is_last = np.append(is_last, True)
-        lines_here = np.append(lines_here, np.int32(total + 1))
+        lines_here = np.append(lines_here, np.int32(last_line + 1))
     last = np.flatnonzero(is_last).astype(np.int32)
     cells = int(last[-1]) + 1 if len(last) else 0
     cell_end = ends[:cells]
@@ -120,17 +141,20 @@ def scan(buffer: bytes, delimiter: str, *, final: bool) -> Scan:
     consumed = int(nexts[cells - 1]) if cells else 0
 
     doubled, stray = _flag(tokens, quotes, cell_end)
-    is_quoted = _first_bytes(data, cell_start, cell_end) == QUOTE
+    if dialect.quote:
+        is_quoted = _first_bytes(data, cell_start, cell_end) == ord(dialect.quote)
+    else:
+        is_quoted = np.zeros(cells, bool)
     bare = is_quoted & ~stray
     if final and open_quote >= 0:
         bare[-1:] = False  # the last cell has no closing quote to leave out
-    blank = _blank_records(data, delimiter, record_start, consumed)
+    blank = _blank_records(data, dialect, record_start, consumed)
     if blank.any() and len(quotes.token):
         around = 2 * np.add.reduceat(is_quoted, first_cell[:-1], dtype=np.int32)
         between = np.diff(first_cell) - 1
         bounds = np.append(record_start, np.int32(consumed))
         blank &= _per_record(tokens, tokens.is_quote, bounds) == around
-        if not delimiter.isspace():  # a quoted delimiter is text, unless it is white space
+        if not dialect.delimiter.isspace():  # a quoted delimiter is text, unless it is white space
             blank &= _per_record(tokens, ~(tokens.is_quote | tokens.is_line_end), bounds) == between
     return Scan(
         cell_start, cell_end, cell_start + bare, cell_end - bare, first_cell, record_start,
@@ -138,9 +162,11 @@ def scan(buffer: bytes, delimiter: str, *, final: bool) -> Scan:
     )  # fmt: skip
 
 
-def _find_tokens(data: Bytes, delimiter: int, final: bool) -> _Tokens:
+def _find_tokens(data: Bytes, dialect: Dialect, final: bool) -> _Tokens:
     carriage = data == CR
-    found = (data == QUOTE) | (data == delimiter) | (data == LF) | carriage
+    found = (data == ord(dialect.delimiter)) | (data == LF) | carriage
+    if dialect.quote:
+        found |= data == ord(dialect.quote)
     start = np.flatnonzero(found).astype(np.int32)
     if not final and len(data) and data[-1] == CR:
         start = start[:-1]  # the next buffer tells whether a LF belongs to it
@@ -152,7 +178,24 @@ def _find_tokens(data: Bytes, delimiter: int, final: bool) -> _Tokens:
         touches[1:] = is_cr[:-1] & (kind[1:] == LF) & (start[1:] == end[:-1])
         end[:-1] += touches[1:]
         start, end, kind = start[~touches], end[~touches], kind[~touches]
-    return _Tokens(start, end, kind == QUOTE, (kind == LF) | (kind == CR))
+    is_quote = kind == ord(dialect.quote) if dialect.quote else np.zeros(len(kind), bool)
+    return _Tokens(start, end, is_quote, (kind == LF) | (kind == CR))
+
+
+def _count_lines(tokens: _Tokens) -> Ints:
+    """Line ends up to and including each token; one behind an escape character ends a line all the same."""
+    return np.cumsum(tokens.is_line_end, dtype=np.int32)
+
+
+def _escaped(data: Bytes, escape: int) -> Bools:
+    """Which bytes stand behind an escape character that is not escaped itself."""
+    escaped = np.zeros(len(data) + 1, bool)
+    found = np.flatnonzero(data == escape).astype(np.int32)
+    if len(found):
+        begins = np.diff(found, prepend=np.int32(-2)) != 1
+        run_start = np.maximum.accumulate(np.where(begins, found, np.int32(0)))
+        escaped[found[(found - run_start) % 2 == 0] + 1] = True
+    return escaped
 
 
 def _read_quotes(tokens: _Tokens, size: int) -> _Quotes:
@@ -251,13 +294,13 @@ def _per_record(tokens: _Tokens, marked: Bools, bounds: Ints) -> Ints:
     return np.diff(upto[np.searchsorted(tokens.start, bounds)])
 
 
-def _blank_records(data: Bytes, delimiter: str, record_start: Ints, consumed: int) -> Bools:
+def _blank_records(data: Bytes, dialect: Dialect, record_start: Ints, consumed: int) -> Bools:
     """Records made of white space, delimiters and quotes only."""
     blank = np.zeros(len(record_start), bool)
     if not len(record_start):
         return blank
     filled = np.ones(256, bool)
-    filled[[ord(c) for c in ' \t\r\n\v\f"' + delimiter]] = False
+    filled[[ord(c) for c in " \t\r\n\v\f" + dialect.quote + dialect.delimiter]] = False
     bounds = np.append(record_start, np.int32(consumed))
     second = np.minimum(record_start + 1, bounds[1:] - 1)
     maybe = np.flatnonzero(~filled[data[record_start]] & ~filled[data[second]])

@@ -6,7 +6,9 @@ import itertools
 
 import pytest
 
-from import_pipeline.flow.batches.delimited.scanning import Scan, scan
+from import_pipeline.flow.batches.delimited.scanning import Dialect, Scan, scan
+
+COMMA = Dialect(",")
 
 
 def cells_of(text: bytes, found: Scan) -> list[list[str | None]]:
@@ -31,7 +33,7 @@ def test_every_short_text_is_cut_as_pythons_csv_cuts_it(alphabet: str) -> None:
     compared = 0
     for text in every_text(alphabet, 6):
         data = text.encode()
-        found = scan(data, ",", final=True)
+        found = scan(data, COMMA, final=True)
         if found.open_quote >= 0:
             continue
         expected = [row or [""] for row in csv.reader(io.StringIO(text, newline=""))]
@@ -48,22 +50,22 @@ def test_every_short_text_is_cut_as_pythons_csv_cuts_it(alphabet: str) -> None:
 @pytest.mark.parametrize("text", ['a,5" pipe,"b\nc"\n', 'a""b,"x"y\n"p""q","r\r\ns"\r\n', 'a\r\nb\r\r\n"c"'])
 def test_a_text_cut_in_two_anywhere_gives_the_same_records(text: str) -> None:
     data = text.encode()
-    whole = cells_of(data, scan(data, ",", final=True))
+    whole = cells_of(data, scan(data, COMMA, final=True))
     for cut in range(len(data) + 1):
-        first = scan(data[:cut], ",", final=False)
+        first = scan(data[:cut], COMMA, final=False)
         rest = data[first.consumed :]
-        assert cells_of(data[:cut], first) + cells_of(rest, scan(rest, ",", final=True)) == whole, cut
+        assert cells_of(data[:cut], first) + cells_of(rest, scan(rest, COMMA, final=True)) == whole, cut
 
 
 def test_a_quote_that_never_closes_is_found_where_it_opened() -> None:
     text = b'a,"b""c"\nd,"e\nf,g\n'
-    found = scan(text, ",", final=True)
+    found = scan(text, COMMA, final=True)
     assert found.open_quote == text.index(b'"e')
-    assert scan(b'a,"b"\n', ",", final=True).open_quote == -1
+    assert scan(b'a,"b"\n', COMMA, final=True).open_quote == -1
 
 
 def test_lines_are_counted_inside_quotes_too() -> None:
-    found = scan(b'a,"1\r\n2\n3"\r\n\rb\nlast', ",", final=True)
+    found = scan(b'a,"1\r\n2\n3"\r\n\rb\nlast', COMMA, final=True)
     assert found.lines.tolist() == [3, 4, 5, 6]
     assert found.blank.tolist() == [False, True, False, False]
 
@@ -71,5 +73,5 @@ def test_lines_are_counted_inside_quotes_too() -> None:
 def test_thousands_of_irregular_quotes_are_read_like_regular_ones() -> None:
     """The automaton runs in blocks: its result must not depend on where they begin."""
     row = b'5" pipe,"a""b","c\nd",x"y"z,"",\n'
-    found = scan(row * 2000, ",", final=True)
+    found = scan(row * 2000, COMMA, final=True)
     assert cells_of(row * 2000, found) == [['5" pipe', 'a"b', "c\nd", 'x"y"z', "", ""]] * 2000
