@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from import_pipeline.catalog.dataset import SenderOptions
-from import_pipeline.flow.batches.evidence import date_readings, decimal_readings
+from import_pipeline.flow.batches.evidence import ColumnEvidence, date_readings, decimal_readings
+from import_pipeline.flow.batches.kinds import DATE, NUMBER, TEXT
 from import_pipeline.records import ColumnVerdict
 from import_pipeline_tests.flow.batches.reading_back import NOTHING_STATED, people, read_back
 
@@ -119,6 +120,60 @@ def test_proof_of_both_readings_is_mixed() -> None:
 
 def test_whole_numbers_with_thousands_separators_give_evidence_too() -> None:
     assert verdict("children", ["1.234.567", "1.234"]).reading == ","
+
+
+@pytest.mark.parametrize(
+    ("written", "readings", "ambiguous"),
+    [
+        ("1 234,5", {","}, False),
+        ("1 234,567", {","}, False),
+        ("1'234.5", {"."}, False),
+        ("1 234", {",", "."}, False),
+        ("1.234-", {",", "."}, True),
+        ("(1,234.5)", {"."}, False),
+        ("R$ 1.234", {",", "."}, True),
+        ("5,00 R$", {","}, False),
+        ("R$", set(), False),
+        ("5%", set(), False),
+    ],
+)
+def test_a_rarer_notation_has_the_readings_of_its_plain_form(
+    written: str, readings: set[str], ambiguous: bool
+) -> None:
+    found = decimal_readings(pa.array(["7", written, ""], pa.string()))
+    assert {name for name, mask in found.by_reading.items() if mask[1].as_py()} == readings
+    assert found.ambiguous.to_pylist() == [False, ambiguous, False]
+
+
+def test_dates_by_month_name_prove_no_order_and_eight_digits_do() -> None:
+    found = date_readings(pa.array(["28 fev 2026", "20260228", "28022026", "01022026", None]))
+    assert found.by_reading["ymd"].to_pylist() == [True, True, False, False, False]
+    assert found.only("dmy").to_pylist() == [False, False, True, False, False]
+    assert found.ambiguous.to_pylist() == [False, False, False, True, False]
+
+
+def test_cells_that_the_format_stores_as_numbers_prove_nothing() -> None:
+    evidence = ColumnEvidence(people(), {"amount": 0, "born": 1})
+    evidence.add(
+        pa.table(
+            {
+                "_problem": pa.nulls(3, pa.string()),
+                "c0": ["1.5", "1.234", "2,5"],
+                "k0": pa.array([NUMBER, TEXT, TEXT], pa.int8()),
+                "c1": ["2026-02-13", "13/02/2026", "01/02/2026"],
+                "k1": pa.array([DATE, NUMBER, None], pa.int8()),
+            }
+        )
+    )
+    amount, born = evidence.verdicts(NOTHING_STATED, NOTHING_STATED)
+    assert (amount.proofs, amount.ambiguous) == ({",": 1, ".": 0}, 1)
+    assert (born.proofs, born.ambiguous) == ({"dmy": 0, "mdy": 0}, 1)
+
+
+def test_what_stands_for_an_empty_cell_proves_nothing() -> None:
+    tokens = people(null_tokens=("", "9.99", "31/12/1899"))
+    done = read_back(b"name;amount;born\nx; 9.99;31/12/1899\nx;1,5;01/02/2026\n", tokens)
+    assert [v.proofs for v in done.split.verdicts] == [{",": 1, ".": 0}, {"dmy": 0, "mdy": 0}]
 
 
 def test_rows_with_shifted_cells_prove_nothing() -> None:
