@@ -51,8 +51,8 @@ def find_unclosed(buffer: bytes, found: Scan, dialect: Dialect, columns: int, *,
     taken = np.diff(found.lines, prepend=np.int32(0))
     several = taken > 1
     several[:first] = False
-    if found.open_quote >= 0:
-        several[-1:] &= found.record_start[-1:] > found.open_quote  # the open one is dealt with elsewhere
+    if 0 <= found.open_quote < found.consumed:
+        several[-1] = False  # the text ends in it: dealt with elsewhere
     if not several.any():
         return -1
     wrong = np.diff(found.first_cell) != columns
