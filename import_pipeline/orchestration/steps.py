@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from import_pipeline.errors import TableDoesNotFit
 from import_pipeline.flow.arrivals.options import merged_options, read_statement, require_applicable
-from import_pipeline.flow.batches.archives import is_archive, nested
-from import_pipeline.flow.batches.opening import inspect_file
+from import_pipeline.flow.batches.archives import nested
+from import_pipeline.flow.batches.formats import recognise
+from import_pipeline.flow.batches.opening import inspect_file, refuse_too_large
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.duplicates.finding import find_duplicates
@@ -189,12 +190,15 @@ def _inspect(
             dry_run = dry_run or owes_dry_run(conn, row)
         options = merged_options(statement, defaults=session.dataset.defaults, dry_run=dry_run)
         require_applicable(options, session.dataset)
-        if is_archive(original.source):
+        source, dataset = original.source, session.dataset
+        refuse_too_large(source, dataset)
+        recognised = recognise(source, encoding=options.encoding, limit=dataset.maximum_size)
+        if recognised.format == "zip":
             if row.parent is not None:
-                raise nested(original.source.name, row.member, told("a zip archive"))
-            expand(session, row, original.source, options, facts.sha256)
+                raise nested(source.name, row.member, told("a zip archive"))
+            expand(session, row, source, options, facts.sha256)
             return None
-        found = inspect_file(original.source, session.dataset, options, rows_per_batch=rows_per_batch)
+        found = inspect_file(source, dataset, options, rows_per_batch=rows_per_batch, recognised=recognised)
     if row.parent is None:
         require_checksum(row.file_name, facts.sha256, found.sha256)
     assert row.workspace is not None  # noqa: S101 - a CHECK of the ledger holds it

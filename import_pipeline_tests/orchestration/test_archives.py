@@ -1,5 +1,6 @@
 """Archives through the whole pipeline: members become uploads, and the archive goes when all are final."""
 
+import gzip
 import io
 import json
 import zipfile
@@ -86,9 +87,7 @@ def test_the_files_of_an_archive_become_uploads_and_the_archive_goes_when_all_ar
     launched = world.tick()
     world.tick(run=False)
 
-    assert sorted(r.partition_key for r in launched) == sorted(
-        m["upload_id"] for m in members(world).values()
-    )
+    assert {r.partition_key for r in launched} == {m["upload_id"] for m in members(world).values()}
     assert {r.tags["import_pipeline/lane"] for r in launched} == {"small"}
     assert states(world) == {"janeiro.csv": "completed", "2026/fevereiro.csv": "completed"}
     assert world.sql("SELECT email, _row_number FROM leads ORDER BY email") == [
@@ -402,6 +401,28 @@ def test_an_archive_that_must_not_be_expanded_is_refused_as_a_whole(
     assert (row["state"], row["error_code"]) == ("refused", code)
     assert members(world) == {}
     assert originals_of(world) == [quarantined(row)]
+
+
+def test_an_archive_that_only_its_own_contents_tell_is_refused_by_its_own_run(world: World) -> None:
+    """Its first file has the name of a workbook's part, so that the archive around it lets it pass."""
+    disguised = zipped({"xl/leads.csv": JANUARY})
+    expand(world, {"janeiro.csv": JANUARY, "disguised.xlsx": disguised})
+    world.tick()
+
+    assert states(world) == {"janeiro.csv": "completed", "disguised.xlsx": "refused"}
+    assert members(world)["disguised.xlsx"]["error_code"] == "nested_archive"
+
+
+def test_a_member_in_another_format_is_read_as_any_file_of_it(world: World) -> None:
+    rows = '{"E-mail": "ana@exemplo.com", "Nome": "Ana"}\n'
+    expand(world, {"janeiro.csv.gz": gzip.compress(JANUARY.encode(), mtime=0), "fevereiro.jsonl": rows})
+    world.tick()
+
+    assert {name: row["format"] for name, row in members(world).items()} == {
+        "janeiro.csv.gz": "csv",
+        "fevereiro.jsonl": "jsonl",
+    }
+    assert states(world) == {"janeiro.csv.gz": "completed", "fevereiro.jsonl": "completed"}
 
 
 def _keep_no_originals(world: World) -> None:

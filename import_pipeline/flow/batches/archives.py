@@ -57,13 +57,6 @@ class ListedArchive:
     skipped: tuple[str, ...]
 
 
-def is_archive(source: Source) -> bool:
-    """Whether the content is a zip of files, and not a document that is a zip by its format."""
-    with source.open() as file:
-        start = file.read(_LOOKED_AT)
-    return _is_zip(start)
-
-
 def list_members(archive: Source, maximum_size: int) -> ListedArchive:
     """The files in a zip, from its list of contents and the first bytes of each.
 

@@ -23,7 +23,7 @@ from import_pipeline.errors import (
     UnsupportedCompression,
 )
 from import_pipeline.flow.batches import archives, zip_directory
-from import_pipeline.flow.batches.archives import is_archive, list_members
+from import_pipeline.flow.batches.archives import list_members
 from import_pipeline.flow.batches.member_source import START_BYTES, MemberSource
 from import_pipeline.flow.batches.source import FileSource
 
@@ -137,14 +137,6 @@ def test_an_archive_inside_is_refused_whatever_its_name(tmp_path: Path, inner: b
 def test_a_workbook_inside_is_no_archive(tmp_path: Path) -> None:
     workbook = packed({"[Content_Types].xml": b"<Types/>", "xl/workbook.xml": b"<workbook/>"})
     assert names(list_members(source(tmp_path, packed({"leads.xlsx": workbook})), LIMIT)) == ["leads.xlsx"]
-    assert not is_archive(source(tmp_path, workbook))
-
-
-def test_an_archive_is_known_by_its_content(tmp_path: Path) -> None:
-    assert is_archive(source(tmp_path, packed({"a.csv": b"a"})))
-    assert is_archive(source(tmp_path, packed({})))
-    assert not is_archive(source(tmp_path, b"PK;name\n1;2\n"))
-    assert not is_archive(source(tmp_path, b""))
 
 
 def test_a_thousand_files_are_taken_and_one_more_is_not(tmp_path: Path) -> None:
