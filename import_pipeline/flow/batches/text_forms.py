@@ -77,8 +77,10 @@ def _one_object_or_many(start: str, lines: list[str], complete: bool, name: str)
         pass
     else:
         # `{"a":1};x` is a cell of JSON with other cells behind it.
-        behind = start[end : end + 1]
-        return "csv" if behind and behind not in _SPACE + "{" else "json"
+        behind = start[end:].lstrip(" \t")
+        if behind and behind[0] not in "\r\n{":
+            return "csv"
+        return "jsonl" if behind.strip(_SPACE) else "json"
     if len(lines) == 1 and not complete:
         return "jsonl" if name.lower().endswith(_LINE_NAMES) else "json"
     beginning = sum(_ONE_OBJECT.match(line.strip(_SPACE)) is not None for line in lines)
