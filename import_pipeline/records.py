@@ -104,11 +104,13 @@ class Sheet:
     Attributes:
         header_row: row of its header as the sender counts, from 1; 0: it has none.
         columns: for each of its columns, from A, the position in the upload's `header`; -1: not read.
+        marked: whether its own text says more of cells than their values: errors, formulas, percentages.
     """
 
     name: str
     header_row: int
     columns: tuple[int, ...]
+    marked: bool = False
 
 
 @dataclass(frozen=True)
