@@ -1,6 +1,6 @@
 """`cancel` and `retry`: stop what waits or runs, and launch again what did not make it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import psycopg
@@ -58,13 +58,13 @@ def retry(
 ) -> None:
     """Launch again what is failed, cancelled, refused, checked, undone or a duplicate file.
 
-    The sensor launches it at its next look. A published upload is never imported twice. An archive
-    stands for the files in it.
+    The sensor launches it at its next look. A published upload is never imported twice: if its report is
+    missing, that is written. An archive stands for the files in it.
     """
     from import_pipeline.cli.connecting import open_bucket, open_ledger
     from import_pipeline.cli.naming import choose_upload
     from import_pipeline.ledger.members import instead_of_archives
-    from import_pipeline.ledger.outcomes import requeue
+    from import_pipeline.ledger.outcomes import ask_for_reports, requeue
     from import_pipeline.ledger.queries import history
     from import_pipeline.ledger.states import RERUN_STATES
     from import_pipeline.ledger.uploads import get_upload
@@ -85,12 +85,14 @@ def retry(
             chosen = instead_of_archives(conn, named, RERUN_STATES)
         conn.commit()
         there = _still_there(conn, bucket, chosen)
-        again = set(requeue(conn, [row.upload_id for row in there]))
+        found_again = [row.upload_id for row in there]
+        again = dict.fromkeys(requeue(conn, found_again), "detected")
+        again |= dict.fromkeys(ask_for_reports(conn, found_again), "report")
         for row in chosen:
             states[row.upload_id] = _retried(row, again, there)
     if not states and not as_json:
         say("No upload is failed.")
-    _tell(states, "detected", as_json=as_json)
+    _tell(states, "detected", "report", as_json=as_json)
 
 
 def _cancel_one(conn: psycopg.Connection, row: UploadRow, settings: Settings) -> str:
@@ -142,22 +144,25 @@ def _still_there(conn: psycopg.Connection, bucket: "Bucket", rows: Sequence[Uplo
     return [row for row in rows if found[holders[row.upload_id].upload_id]]
 
 
-def _retried(row: UploadRow, again: set[str], there: Sequence[UploadRow]) -> str:
+def _retried(row: UploadRow, again: Mapping[str, str], there: Sequence[UploadRow]) -> str:
     if row.upload_id in again:
-        return "detected"
+        return again[row.upload_id]
     if row not in there:
         return "cannot be launched again: its original is gone; upload the file again"
     return f"is {row.state.replace('_', ' ')}: nothing to launch again"
 
 
-def _tell(states: dict[str, str], wanted: str, *, as_json: bool) -> None:
+def _tell(states: dict[str, str], *wanted: str, as_json: bool) -> None:
     """Say what became of each; exit code 1 if one is not as wanted."""
-    words = {"detected": "will be launched again at the sensor's next look"}
+    words = {
+        "detected": "will be launched again at the sensor's next look",
+        "report": "is published; its report will be written after the sensor's next look",
+    }
     if as_json:
         print_json([{"upload_id": name, "state": state} for name, state in states.items()])
     else:
         for name, state in states.items():
-            colour = "green" if state == wanted else "yellow"
+            colour = "green" if state in wanted else "yellow"
             say(f"[{colour}]{escape(name)}: {escape(words.get(state, state))}[/]")
-    if any(state != wanted for state in states.values()):
+    if any(state not in wanted for state in states.values()):
         raise typer.Exit(TROUBLE)

@@ -6,6 +6,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from import_pipeline.flow.arrivals.decision import Arrival, KnownUpload
+from import_pipeline.ledger.states import PUBLISHED_STATES
 
 
 def record_arrivals(conn: psycopg.Connection, arrivals: Sequence[Arrival]) -> int:
@@ -73,6 +74,22 @@ def waiting(conn: psycopg.Connection, limit: int) -> list[KnownUpload]:
             ) AS fair ORDER BY turn, last_modified, upload_id LIMIT %s
             """,
             [limit],
+        ).fetchall()
+
+
+def awaiting_report(conn: psycopg.Connection, limit: int) -> list[KnownUpload]:
+    """At most `limit` published uploads without a report, the oldest first.
+
+    Their run may still be at it; the caller asks Dagster.
+    """
+    with conn.cursor(row_factory=class_row(KnownUpload)) as cursor:
+        return cursor.execute(
+            """
+            SELECT upload_id, workspace, dataset, size, last_modified, launch_number FROM imports.uploads
+            WHERE published_at IS NOT NULL AND reported_at IS NULL AND state = ANY(%s)
+            ORDER BY published_at LIMIT %s
+            """,
+            [list(PUBLISHED_STATES), limit],
         ).fetchall()
 
 

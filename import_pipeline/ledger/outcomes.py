@@ -13,7 +13,7 @@ from import_pipeline.errors import ImportPipelineError
 from import_pipeline.ledger.claims import lock_owned, outcome_reset
 from import_pipeline.ledger.events import add_event, one_line
 from import_pipeline.ledger.rows import InFlightUpload, UploadRow
-from import_pipeline.ledger.states import RERUN_STATES
+from import_pipeline.ledger.states import PUBLISHED_STATES, RERUN_STATES
 from import_pipeline.records import Token, UploadState
 
 OPEN_STATES: tuple[UploadState, ...] = ("detected", "queued", "running")
@@ -153,6 +153,21 @@ def requeue(conn: psycopg.Connection, upload_ids: Sequence[str]) -> list[str]:
             " RETURNING upload_id"
         ).format(outcome_reset()),
         [list(upload_ids), list(RERUN_STATES)],
+    ).fetchall()
+    return [upload_id for (upload_id,) in rows]
+
+
+def ask_for_reports(conn: psycopg.Connection, upload_ids: Sequence[str]) -> list[str]:
+    """Have the missing reports of published uploads written: the sensor launches them once more.
+
+    Returns:
+        The upload ids that were published and not reported.
+    """
+    rows = conn.execute(
+        "UPDATE imports.uploads SET launch_number = launch_number + 1 WHERE upload_id IN ("
+        " SELECT upload_id FROM imports.uploads WHERE upload_id = ANY(%s) AND state = ANY(%s)"
+        " AND reported_at IS NULL ORDER BY upload_id FOR NO KEY UPDATE) RETURNING upload_id",
+        [list(upload_ids), list(PUBLISHED_STATES)],
     ).fetchall()
     return [upload_id for (upload_id,) in rows]
 

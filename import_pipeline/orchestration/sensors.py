@@ -33,6 +33,7 @@ from import_pipeline.flow.arrivals.decision import (
     run_key,
 )
 from import_pipeline.ledger.arrivals import (
+    awaiting_report,
     known_identities,
     mark_queued,
     queued_by_workspace,
@@ -118,8 +119,13 @@ def notice(
 
 
 def choose(conn: psycopg.Connection, instance: DagsterInstance, settings: Settings) -> list[KnownUpload]:
-    """Uploads to ask a run at this tick; those that have one already become `queued`."""
-    candidates = waiting(conn, settings.max_runs_per_tick * 20)
+    """Uploads to ask a run at this tick; those that wait and have one already become `queued`.
+
+    A missing report is asked for under the launch number of its publish, which Dagster has a run for;
+    `retry` gives it the next one.
+    """
+    most = settings.max_runs_per_tick * 20
+    candidates = [*waiting(conn, most), *awaiting_report(conn, most)]
     facts = run_facts(instance, [upload.upload_id for upload in candidates])
     under_way = {
         upload.upload_id

@@ -5,6 +5,7 @@ What `cancel` does in Dagster is held by orchestration/test_control.py.
 
 import pytest
 
+from import_pipeline.ledger.outcomes import mark_reported
 from import_pipeline.ledger.uploads import get_upload
 from import_pipeline_tests.ledger.conftest import add, move
 
@@ -70,12 +71,29 @@ def test_what_ended_without_a_publish_is_launched_again_under_a_new_number(typed
 def test_what_is_published_is_never_launched_again(typed, ledger, sent):
     move(ledger, sent, "running")
     move(ledger, sent, "completed_with_rejects")
+    mark_reported(ledger, sent, "reports/")
 
     again = typed("retry", sent)
 
     assert again.exit_code == 1
     assert "nothing to launch again" in again.words
     assert get_upload(ledger, sent).state == "completed_with_rejects"
+
+
+def test_of_a_published_upload_without_a_report_only_the_report_is_asked_for(typed, ledger, sent):
+    move(ledger, sent, "running")
+    move(ledger, sent, "completed_with_rejects")
+    before = get_upload(ledger, sent)
+
+    again = typed("retry", sent, "--json")
+
+    assert again.exit_code == 0
+    assert again.json == [{"upload_id": sent, "state": "report"}]
+    after = get_upload(ledger, sent)
+    assert after.launch_number == before.launch_number + 1
+    assert (after.state, after.published_at, after.rejected) == (
+        "completed_with_rejects", before.published_at, before.rejected,
+    )  # fmt: skip
 
 
 def test_an_upload_whose_original_is_gone_is_not_launched_in_vain(typed, ledger):

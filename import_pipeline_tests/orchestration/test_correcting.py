@@ -3,6 +3,9 @@
 import json
 from typing import Any
 
+import psycopg
+
+from import_pipeline.ledger.outcomes import ask_for_reports
 from import_pipeline.orchestration import ending
 from import_pipeline_tests.orchestration.conftest import World
 
@@ -128,7 +131,10 @@ def test_a_report_written_later_repeats_what_was_matched_when_the_correction_was
     other = rejected_file(world, first).replace(";ZZ;", ";RJ;")
     world.import_file("uploads/acme/leads/other.csv", other)
 
-    assert world.launch(mended["upload_id"])
+    assert world.tick() == [], "nobody asked for it"
+    with psycopg.connect(world.settings.require_database_url()) as conn:
+        assert ask_for_reports(conn, [mended["upload_id"], first["upload_id"]]) == [mended["upload_id"]]
+    assert len(world.tick()) == 1
     after = world.upload(MENDED)
     assert after["reported_at"] is not None
     assert codes(world, after) == {"missing_value": 1, "not_a_uf": 1}

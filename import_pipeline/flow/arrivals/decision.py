@@ -54,7 +54,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class KnownUpload:
-    """An upload of the ledger that waits in state `detected`.
+    """An upload of the ledger that waits in state `detected`, or for its report.
 
     Attributes:
         size: bytes.
