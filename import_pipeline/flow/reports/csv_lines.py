@@ -25,14 +25,14 @@ def csv_lines(columns: Sequence[Any], delimiter: str, beyond: Any = None) -> byt
 
     Args:
         columns: Arrow string arrays of one length, at least two.
-        beyond: one more cell for rows where it is not null, past the last column.
+        beyond: what follows the last column in rows where it is not null, quoted already.
     """
     if len(columns[0]) == 0:
         return b""
-    cells = [_quoted(pc.fill_null(column, ""), delimiter) for column in columns]
+    cells = [quoted(pc.fill_null(column, ""), delimiter) for column in columns]
     lines = pc.binary_join_element_wise(*cells, delimiter)
     if beyond is not None and beyond.null_count < len(beyond):
-        tail = pc.binary_join_element_wise("", _quoted(beyond, delimiter), delimiter)
+        tail = pc.binary_join_element_wise("", beyond, delimiter)
         lines = pc.binary_join_element_wise(lines, pc.fill_null(tail, ""), "")
     ended = pc.binary_join_element_wise(lines, LINE_END, "")
     return text_of(ended)
@@ -61,7 +61,7 @@ def _kind(column: Column) -> ColumnKind:
     return "phone" if is_phone else "text"
 
 
-def _quoted(cells: Any, delimiter: str) -> Any:
+def quoted(cells: Any, delimiter: str) -> Any:
     """Cells between quotes where they need it: delimiter, quote, line break, white space at an end."""
     needs = pc.match_substring_regex(cells, rf'[{re.escape(delimiter)}"\r\n]|\A\s|\s\z')
     doubled = pc.replace_substring(cells, '"', '""')

@@ -61,7 +61,7 @@ def test_every_reject_comes_back_in_the_senders_columns_and_order(mixed: Checked
         ["bad", "'=SUM(A1)", "'quoted", "+55 (11) 98765-4321", "two\nlines", "3", UPLOAD],
         ["-5", "neg", "", "'-phone", " space", "5", UPLOAD],
         ["7", "too", "few", "", "", "6", UPLOAD],
-        ["8", "too", "many", "cells", "here", "7", UPLOAD, "'@a;b"],
+        ["8", "too", "many", "cells", "here", "7", UPLOAD, "'@a", "b"],
     ]
     assert rows[0][7] == 'Row 3, column "Código": "bad" is not a number.'
     assert (report.rejected_rows, report.rejected_key) == (4, PREFIX + "rejected.csv")
