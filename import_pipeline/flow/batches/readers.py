@@ -12,7 +12,12 @@ from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.flow.batches.compression import ExpandedSource
 from import_pipeline.flow.batches.delimited.inspecting import inspect_delimited
 from import_pipeline.flow.batches.delimited.reading import DelimitedReader
+from import_pipeline.flow.batches.jsonfiles.inspecting import inspect_json, inspect_json_lines
+from import_pipeline.flow.batches.jsonfiles.reading import JsonReader
 from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.spreadsheets.inspecting import inspect_workbook
+from import_pipeline.flow.batches.spreadsheets.reading import WorkbookReader
+from import_pipeline.flow.batches.spreadsheets.workbooks import WORKBOOK_FORMATS
 from import_pipeline.records import Compression, FileFormat, IgnoredRow, InspectedFile, LineCount
 
 
@@ -56,9 +61,17 @@ class RowReader(Protocol):
         """The rows, in tables with the columns of a batch (`kinds.batch_schema`); a table may be empty."""
 
 
-_INSPECTORS: Mapping[FileFormat, Inspector] = {"csv": inspect_delimited}
+_INSPECTORS: Mapping[FileFormat, Inspector] = {
+    "csv": inspect_delimited,
+    **dict.fromkeys(WORKBOOK_FORMATS, inspect_workbook),
+    "json": inspect_json,
+    "jsonl": inspect_json_lines,
+}
 _READERS: Mapping[FileFormat, Callable[[Source, InspectedFile, Dataset], RowReader]] = {
-    "csv": DelimitedReader
+    "csv": DelimitedReader,
+    **dict.fromkeys(WORKBOOK_FORMATS, WorkbookReader),
+    "json": JsonReader,
+    "jsonl": JsonReader,
 }
 
 

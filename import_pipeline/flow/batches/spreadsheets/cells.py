@@ -72,14 +72,13 @@ def _fractions(numbers: npt.NDArray[np.float64]) -> pa.Array:
 
 
 def _texts(values: Sequence[Any]) -> tuple[pa.Array, Kinds]:
-    types = list(map(type, values))
-    distinct = set(types)
+    distinct = set(map(type, values))
     if distinct == {str}:
         return pa.array(values, pa.string()), np.zeros(len(values), np.int8)
     if len(distinct) == 1:
         return _CONVERTERS[distinct.pop()](values)
     codes = {kind: code for code, kind in enumerate(distinct)}
-    of_each = np.fromiter(map(codes.__getitem__, types), np.int8, len(types))
+    of_each = np.fromiter(map(codes.__getitem__, map(type, values)), np.int8, len(values))
     found = np.zeros(len(values), np.int8)
     parts = []
     for kind, code in codes.items():

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from python_calamine import CalamineWorkbook
+
 from import_pipeline.errors import PermanentImportError
 from import_pipeline.flow.batches.spreadsheets import sheet_xml
 from import_pipeline.flow.batches.spreadsheets.calamine import LoadedSheet, load
@@ -27,6 +29,8 @@ from import_pipeline.language import told
 _MOST_HEADS = 128 * 1024 * 1024
 # XML takes about four times the bytes that the same rows take as CSV.
 _BYTES_OF_XML = 4
+# `<c><v>1</v></c>`
+_FEWEST_BYTES = 16
 _STRINGS = "sharedstrings.xml"
 _STRING = re.compile(rb"<(?:\w+:)?si[\s/>]")
 _SHARED_CELL = re.compile(rb"""<(?:\w+:)?c\s([^>]*)>\s*<(?:\w+:)?v[^>]*>\s*(\d{1,9})\s*<""")
@@ -85,7 +89,9 @@ class XlsxWorkbook:
 
     def _measured(self, part: str) -> MeasuredSheet:
         chunks, formats = self._package.xml_chunks, self._formats
-        found = sheet_xml.measure(chunks(part), formats)
+        # So few bytes cannot hold too many cells.
+        many = sum(self._package.size(p.part) for p in self._parts.values()) > MOST_CELLS * _FEWEST_BYTES
+        found = sheet_xml.measure(chunks(part), formats, count=many)
         if found is None:
             found = sheet_xml.measure_exactly(chunks(part), formats)
             if found.odd:
