@@ -254,8 +254,8 @@ class SplitUpload:
         read: rows read, ignored ones excluded.
         ignored: the first ignored rows (at most 100); `lines.ignored` counts the lines of all.
         ignored_rows: number of all ignored rows.
-        targets: of a correction, key of the Parquet that says which reject each row puts right
-            (`flow/batches/corrections.py`); empty for any other file.
+        targets: of a correction, key prefix of the Parquet objects that say which reject each row puts
+            right (`flow/batches/corrections.py`); empty for any other file.
         corrects: of a correction, upload ids of those whose rejects it names, at most 100.
         notices: what only all rows together tell about the file.
     """

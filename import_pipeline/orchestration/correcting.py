@@ -21,7 +21,7 @@ def match_rows(session: Session, opened: OpenedUpload, split: SplitUpload) -> Sp
         return split
     if opened.action == "report":
         published = session.claim.row.details.get("split", {}).get("targets", "")
-        if published and session.bucket.exists(published):
+        if published and session.bucket.list_keys(published):
             return mark_unmatched(split, published, session.bucket)
 
     def look_up(upload_ids: Sequence[str]) -> list[FirstUpload]:

@@ -20,7 +20,7 @@ from import_pipeline.records import Batch, InspectedFile, Notice, SplitUpload
 from import_pipeline.row_numbers import ROWS_OF_A_SHEET
 from import_pipeline.storage.store import Store, read_parquet, write_parquet
 
-FILE_NAME = "targets.parquet"
+FOLDER = "targets/"
 TARGETS_SCHEMA = pa.schema(
     [("_row_number", pa.int64()), ("upload_id", pa.string()), ("row_number", pa.int64())]
 )
@@ -57,29 +57,40 @@ def match_corrections(
 
     Args:
         file: whose `ours` is true.
-        staging: key prefix, ends with `/`; the matches lie at `<staging>targets.parquet`: `_row_number`,
-            `upload_id` and `row_number` of the reject; null where the row is a reject of this file's own.
+        staging: key prefix, ends with `/`; the matches lie at `<staging>targets/0001.parquet`, one object a
+            batch: `_row_number`, `upload_id` and `row_number` of the reject; null where the row is a
+            reject of this file's own.
         look_up: the published ones of some upload ids, with what of them is still to be corrected.
     """
     matching = _Matching(look_up)
-    found = [matching.match(_places(store, batch, file)) for batch in split.batches]
+    targets = f"{staging}{FOLDER}"
+    for batch in split.batches:
+        write_parquet(
+            store, f"{targets}{batch.number:04d}.parquet", matching.match(_places(store, batch, file))
+        )
     if not matching.known:
-        _write_again(store, split.batches, lambda table: _without_places(table, file))
+        _write_again(store, split.batches, lambda batch, table: _without_places(table, file))
         return replace(split, notices=(*split.notices, _plain(file_name)))
-    targets = pa.concat_tables([TARGETS_SCHEMA.empty_table(), *found])
-    write_parquet(store, f"{staging}{FILE_NAME}", targets)
     corrects = tuple(sorted(matching.known)[:LISTED])
-    return mark_unmatched(replace(split, corrects=corrects), f"{staging}{FILE_NAME}", store)
+    return mark_unmatched(replace(split, corrects=corrects), targets, store)
 
 
 def mark_unmatched(split: SplitUpload, targets: str, store: Store) -> SplitUpload:
     """Make rejects of the rows of a correction that put nothing right; other batches stay as they are.
 
     Args:
-        targets: key of what `match_corrections` wrote, now or in the attempt that published.
+        targets: key prefix of what `match_corrections` wrote, now or in the attempt that published; its
+            batches may have been other ones.
     """
-    matched = read_parquet(store, targets, ["_row_number"])["_row_number"].combine_chunks()
-    _write_again(store, split.batches, lambda table: _with_problems(table, matched))
+    keys = store.list_keys(targets)
+    parts = [read_parquet(store, key, ["_row_number"])["_row_number"].to_numpy() for key in keys]
+    matched = np.concatenate([np.empty(0, np.int64), *parts])
+
+    def change(batch: Batch, table: pa.Table) -> pa.Table | None:
+        start, end = np.searchsorted(matched, [batch.first_row, batch.last_row + 1])
+        return _with_problems(table, pa.array(matched[start:end]))
+
+    _write_again(store, split.batches, change)
     return replace(split, targets=targets)
 
 
@@ -223,10 +234,10 @@ def _without_places(table: pa.Table, file: InspectedFile) -> pa.Table:
 
 
 def _write_again(
-    store: Store, batches: Sequence[Batch], change: Callable[[pa.Table], pa.Table | None]
+    store: Store, batches: Sequence[Batch], change: Callable[[Batch, pa.Table], pa.Table | None]
 ) -> None:
     for batch in batches:
-        changed = change(read_parquet(store, batch.key))
+        changed = change(batch, read_parquet(store, batch.key))
         if changed is not None:
             write_parquet(store, batch.key, changed)
 

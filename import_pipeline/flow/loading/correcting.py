@@ -35,7 +35,8 @@ class Rejects:
     def __init__(self, split: SplitUpload, checked: Sequence[CheckedBatch], store: Store):
         self.corrects = bool(split.targets)
         if self.corrects:
-            found = read_parquet(store, split.targets)
+            parts = [_packed(read_parquet(store, key)) for key in store.list_keys(split.targets)]
+            found = pa.concat_tables(parts).unify_dictionaries()
             own = pc.is_null(found["upload_id"])
             self._targets = found.filter(pc.invert(own))
             self._rows = found.filter(own).select(["_row_number"])
@@ -61,7 +62,9 @@ class Rejects:
         """
         if self._targets is None:
             return
-        _copy(conn, _NAMED, "_row_number bigint, upload_id text COLLATE \"C\", row_number bigint", self._targets)
+        _copy(
+            conn, _NAMED, '_row_number bigint, upload_id text COLLATE "C", row_number bigint', self._targets
+        )
         conn.execute(_SETTLED.format(targets=TARGETS, named=_NAMED), [list(PUBLISHED_STATES)])
         conn.execute(sql.SQL("ANALYZE {}").format(TARGETS))
         conn.execute(_LATE_ROWS.format(late=LATE, staged=tables.staged, targets=TARGETS))
@@ -141,6 +144,17 @@ def _rejected_rows(store: Store, checked: Sequence[CheckedBatch]) -> pa.Table:
     return pa.concat_tables([empty, *parts])
 
 
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """The schema as CSV knows it: text is text, however it is kept."""
+    types = [pa.string() if pa.types.is_dictionary(field.type) else field.type for field in schema]
+    return pa.schema(list(zip(schema.names, types, strict=True)))
+
+
+def _packed(targets: pa.Table) -> pa.Table:
+    """A correction of millions of rows names few uploads: each id is kept once."""
+    return targets.set_column(1, "upload_id", targets["upload_id"].dictionary_encode())
+
+
 def _copy(conn: psycopg.Connection, table: sql.Identifier, columns: str, rows: pa.Table) -> None:
     """Rows in a temporary table that goes with the transaction."""
     conn.execute(sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(table, sql.SQL(columns)))
@@ -148,7 +162,8 @@ def _copy(conn: psycopg.Connection, table: sql.Identifier, columns: str, rows: p
         conn.cursor() as cursor,
         cursor.copy(sql.SQL("COPY {} FROM STDIN (FORMAT csv)").format(table)) as copy,
     ):
-        for block in rows.to_batches(max_chunksize=COPY_BLOCK_ROWS):
+        for part in rows.to_batches(max_chunksize=COPY_BLOCK_ROWS):
+            block = part.cast(_plain(part.schema))
             sink = io.BytesIO()
             pyarrow.csv.write_csv(block, sink, pyarrow.csv.WriteOptions(include_header=False))
             copy.write(sink.getvalue())

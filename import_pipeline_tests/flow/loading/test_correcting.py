@@ -226,7 +226,7 @@ def test_a_row_that_lost_its_place_can_be_corrected_in_the_file_it_came_back_fro
     world.install(dataset)
     first = a_first(world, dataset, rejected=1)
     made = world.make(dataset, [], rejected=2, at=LATER, corrects={})
-    key = made.split.targets
+    key = f"{made.split.targets}0001.parquet"
     write_parquet(world.store, key, pa.table([[3], [None], [None]], schema=TARGETS_SCHEMA))
     world.load(made)
     assert rejects(world, made.opened.upload_id) == [(3, None)]

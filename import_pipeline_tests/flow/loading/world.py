@@ -16,7 +16,7 @@ from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
 from import_pipeline.catalog.types import Boolean, Date, Integer, Number, Text, Timestamp
 from import_pipeline.flow.arrivals.decision import Arrival
 from import_pipeline.flow.arrivals.identity import identity, short_id, upload_id
-from import_pipeline.flow.batches.corrections import FILE_NAME as TARGETS_FILE
+from import_pipeline.flow.batches.corrections import FOLDER as TARGETS
 from import_pipeline.flow.batches.corrections import TARGETS_SCHEMA
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
@@ -263,10 +263,12 @@ class World:
 
     def _targets(self, opened: OpenedUpload, corrects: Mapping[int, tuple[str, int]]) -> str:
         rows = [(n, *target) for n, target in sorted(corrects.items())]
-        key = f"{opened.staging}{TARGETS_FILE}"
-        columns = zip(*rows, strict=True) if rows else ((), (), ())
-        write_parquet(self.store, key, pa.table(list(map(list, columns)), schema=TARGETS_SCHEMA))
-        return key
+        prefix = f"{opened.staging}{TARGETS}"
+        for number, some in enumerate((rows[:1], rows[1:]), 1):
+            columns = zip(*some, strict=True) if some else ((), (), ())
+            table = pa.table(list(map(list, columns)), schema=TARGETS_SCHEMA)
+            write_parquet(self.store, f"{prefix}{number:04d}.parquet", table)
+        return prefix
 
     def _duplicates(
         self, dataset: Dataset, opened: OpenedUpload, rows: list[dict[str, Any]]
