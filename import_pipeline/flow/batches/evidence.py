@@ -4,6 +4,7 @@ The patterns here and the spellings of `notations.py` are the only definition: t
 them, the checks parse with them, so they cannot disagree. Typed values are `flow/checks/`'s.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -70,6 +71,10 @@ SAME_EITHER_WAY = (
 )
 
 
+# Cells at the head of a column, of which one shows what it mostly is.
+_LOOKED_AT = 100
+
+
 @dataclass(frozen=True)
 class Readings:
     """Which readings each value of an array has; a null value has none.
@@ -126,8 +131,15 @@ def date_readings(values: pa.Array) -> Readings:
     """
     text = clean(values)
     patterns = {"dmy": DMY_DATE, "mdy": MDY_DATE, "ymd": YMD_DATE}
-    masks = {order: _matches(text, pattern) for order, pattern in patterns.items()}
+    # No text has the year first and last: what one pattern reads is not looked at with the others.
+    by_year = [{"ymd": YMD_DATE}, {"dmy": DMY_DATE, "mdy": MDY_DATE}]
+    first, second = by_year if _begins_with_a_year(text) else reversed(by_year)
+    masks = {order: _matches(text, pattern) for order, pattern in first.items()}
     unread = _unread(text, masks)
+    masks |= {order: _nowhere(len(text)) for order in second}
+    if unread.size:
+        text, found = _respelled(text, masks, unread, text.take(pa.array(unread)), second)
+        masks, unread = masks | found, _unread(text, masks | found)
     short_years = None
     if unread.size:
         spelled, short = respelled_dates(text.take(pa.array(unread)))
@@ -139,6 +151,15 @@ def date_readings(values: pa.Array) -> Readings:
     if pc.any(both).as_py():
         both = pc.and_not(both, _matches(text, SAME_EITHER_WAY))
     return Readings(text, masks, both, short_years)
+
+
+def _begins_with_a_year(text: pa.Array) -> bool:
+    """Whether the first value of a column does, as most often all do."""
+    return bool(re.match(r"\d{4}", next((t for t in text[:_LOOKED_AT].to_pylist() if t), "")))
+
+
+def _nowhere(rows: int) -> pa.Array:
+    return pa.array(np.zeros(rows, dtype=bool))
 
 
 def _unread(text: pa.Array, masks: Mapping[str, pa.Array]) -> np.ndarray:

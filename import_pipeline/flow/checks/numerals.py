@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.evidence import decimal_readings
+from import_pipeline.flow.batches.evidence import Readings, decimal_readings
 from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, is_written, keep_where
 from import_pipeline.language import told
 
@@ -20,6 +20,8 @@ CURRENCY_SIGN = (
     r"\d.*(?:\p{Sc}|\b(?:ARS|AUD|BRL|CAD|CHF|CLP|CNY|COP|EUR|GBP|JPY|MXN|PYG|USD|UYU)\b)"
     r"|(?:\p{Sc}|\b(?:ARS|AUD|BRL|CAD|CHF|CLP|CNY|COP|EUR|GBP|JPY|MXN|PYG|USD|UYU)\b).*\d"
 )
+# Whole numbers of so many digits always fit 64 bits.
+_MOST_DIGITS = 18
 # Longer texts have zeros to lose before Arrow's parsers, which hold 38 digits, see them.
 _LONG = 30
 
@@ -29,7 +31,9 @@ def parse_decimal(cells: pa.Array, how: How) -> Parsed:
 
     Faults: those of `plain_numbers`, `too_many_decimals`, `number_too_large`.
     """
-    return _decimals(*plain_numbers(cells, how), how.column.arrow_type)
+    found = FaultCollector(len(cells))
+    readings = decimal_readings(cells, how.column.type.affixes)
+    return _decimals(plain_numbers(readings, how, found), found, how.column.arrow_type)
 
 
 def parse_money(cells: pa.Array, how: How) -> Parsed:
@@ -38,17 +42,19 @@ def parse_money(cells: pa.Array, how: How) -> Parsed:
     Faults: `wrong_currency` (the sign of another one), those of `parse_decimal`.
     """
     affixes = how.column.type.affixes
-    foreign = as_mask(pc.match_substring_regex(cells, CURRENCY_SIGN))
-    if foreign.any():
-        text = decimal_readings(cells, affixes).by_reading
-        foreign &= ~(as_mask(text[","]) | as_mask(text["."]))
     found = FaultCollector(len(cells))
-    found.add("wrong_currency", foreign, affixes[0])
-    plain, _ = plain_numbers(cells, how, found)
-    return _decimals(plain, found, how.column.arrow_type)
+    readings = decimal_readings(cells, affixes)
+    comma, point = (as_mask(mask) for mask in readings.by_reading.values())
+    unread = is_written(readings.text) & ~comma & ~point
+    if unread.any():
+        found.add("wrong_currency", unread & as_mask(_matches(readings.text, CURRENCY_SIGN)), affixes[0])
+    return _decimals(plain_numbers(readings, how, found), found, how.column.arrow_type)
 
 
 def _decimals(plain: pa.Array, found: FaultCollector, kind: pa.Decimal128Type) -> Parsed:
+    values = _cast(plain, kind, _LONG)
+    if values is not None:
+        return found.parsed(values)
     whole_digits = kind.precision - kind.scale
     found.add("too_many_decimals", _matches(plain, rf"\.\d{{{kind.scale}}}\d*[1-9]"), str(kind.scale))
     found.add("number_too_large", _matches(plain, rf"^[+-]?0*[1-9]\d{{{whole_digits}}}"), str(whole_digits))
@@ -60,9 +66,13 @@ def parse_integer(cells: pa.Array, how: How) -> Parsed:
 
     Faults: those of `plain_numbers`, `not_a_whole_number`, `number_too_large`.
     """
-    plain, found = plain_numbers(cells, how)
+    found = FaultCollector(len(cells))
+    plain = plain_numbers(decimal_readings(cells, how.column.type.affixes), how, found)
+    values = _cast(plain, pa.int64(), _MOST_DIGITS)
+    if values is not None:
+        return found.parsed(values)
     found.add("not_a_whole_number", _matches(plain, r"\.\d*[1-9]"))
-    found.add("number_too_large", _matches(plain, r"^[+-]?0*[1-9]\d{18}"), "18")
+    found.add("number_too_large", _matches(plain, rf"^[+-]?0*[1-9]\d{{{_MOST_DIGITS}}}"), str(_MOST_DIGITS))
     plain = keep_where(plain, ~found.bad)
     if as_mask(_matches(plain, r"[.+]|^-?0\d")).any():
         plain = pc.replace_substring_regex(plain, r"^\+?(-?)0*(\d*?)(?:\.0*)?$", r"\1\2")
@@ -70,34 +80,38 @@ def parse_integer(cells: pa.Array, how: How) -> Parsed:
     return found.parsed(pc.cast(plain, pa.int64()))
 
 
-def plain_numbers(
-    cells: pa.Array, how: How, found: FaultCollector | None = None
-) -> tuple[pa.Array, FaultCollector]:
+def _cast(plain: pa.Array, kind: pa.DataType, longest: int) -> pa.Array | None:
+    """The numbers, if all of them are short and fit the type exactly; None: look at each."""
+    if (pc.max(pc.binary_length(plain)).as_py() or 0) > longest:
+        return None
+    try:
+        return pc.cast(plain, kind)
+    except pa.ArrowInvalid:
+        return None
+
+
+def plain_numbers(readings: Readings, how: How, found: FaultCollector) -> pa.Array:
     """Numbers as digits with at most one point; null where empty or not readable.
 
     Args:
         how: its reading is the column's decimal mark; `mixed` or None: a value with one possible
             reading is read so.
-        found: the faults so far.
-
-    Faults: `ambiguous_number`, `not_a_number`.
+        found: the faults so far; gets `ambiguous_number`, `not_a_number`.
     """
-    reading = how.reading
-    readings = decimal_readings(cells, how.column.type.affixes)
     has = {mark: as_mask(mask) for mark, mask in readings.by_reading.items()}
     written = is_written(readings.text)
-    found = FaultCollector(len(cells)) if found is None else found
-    if reading in _OTHER_MARK:
-        comma, point = (has[","], _none(cells)) if reading == "," else (_none(cells), has["."])
-        other = has["." if reading == "," else ","]
-        found.add("not_a_number", written & other & ~(comma | point), _OTHER_MARK[reading])
+    nowhere = np.zeros(len(written), dtype=bool)
+    if how.reading in _OTHER_MARK:
+        comma, point = (has[","], nowhere) if how.reading == "," else (nowhere, has["."])
+        other = has["." if how.reading == "," else ","]
+        found.add("not_a_number", written & other & ~(comma | point), _OTHER_MARK[how.reading])
     else:
         ambiguous = as_mask(readings.ambiguous)
         comma = has[","] & ~ambiguous
         point = has["."] & ~has[","]
         found.add("ambiguous_number", ambiguous)
     found.add("not_a_number", written & ~(comma | point))
-    return _with_point(readings.text, comma, point), found
+    return _with_point(readings.text, comma, point)
 
 
 def _with_point(text: pa.Array, comma: np.ndarray, point: np.ndarray) -> pa.Array:
@@ -124,7 +138,3 @@ def _shortened(plain: pa.Array, scale: int) -> pa.Array:
 
 def _matches(text: pa.Array, pattern: str) -> pa.Array:
     return pc.match_substring_regex(text, pattern)
-
-
-def _none(cells: pa.Array) -> np.ndarray:
-    return np.zeros(len(cells), dtype=bool)

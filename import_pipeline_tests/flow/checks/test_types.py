@@ -2,6 +2,7 @@
 
 import json
 import string
+from functools import cache
 from decimal import Decimal
 
 import pandera.pandas as pandera
@@ -70,9 +71,17 @@ ANYTHING = Dataset(name="anything", model=Anything, timezone="America/Sao_Paulo"
 NAMES = [c.name for c in ANYTHING.columns]
 
 
+@cache
+def one(name: str) -> Dataset:
+    """A dataset of one column of ANYTHING."""
+    kind = Anything.__annotations__[name]
+    model = type("One", (pandera.DataFrameModel,), {"__annotations__": {name: kind}, name: column()})
+    return Dataset(name="one", model=model, timezone=ANYTHING.timezone)
+
+
 def read(name: str, cell: str | None, reading: str | None = None, kind: int = kinds.TEXT) -> str | None:
     """The stored value as text, or the error's code."""
-    checked = check_of_kinds(ANYTHING, [(cell,)], [(kind,)], header=(name,), readings={name: reading})
+    checked = check_of_kinds(one(name), [(cell,)], [(kind,)], header=(name,), readings={name: reading})
     if checked.rejects.num_rows:
         ((_, faulty, code),) = told(checked)
         assert faulty == name
@@ -449,7 +458,7 @@ CPF_STEM = st.text(string.digits, min_size=9, max_size=9).filter(lambda t: len(s
 CNPJ_STEM = st.text(CHARACTERS, min_size=12, max_size=12).filter(lambda t: len(set(t)) > 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.one_of(st.tuples(st.just("cpf"), CPF_STEM), st.tuples(st.just("cnpj"), CNPJ_STEM)),
     st.integers(0, 13),
@@ -491,7 +500,7 @@ def _spelled(value: Decimal, mark: str, group: str, negative: str) -> str:
     }[negative]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -520,7 +529,7 @@ ENGLISH = (
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.dates(), st.sampled_from(range(6))), min_size=1, max_size=20))
 def test_any_date_with_a_named_month_is_read_back_whatever_the_column_says(days):
     def spelled(day, form):
@@ -612,7 +621,7 @@ JSON_VALUE = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.lists(JSON_PIECE, max_size=8).map("".join) | JSON_VALUE.map(json.dumps), min_size=1, max_size=30
@@ -626,7 +635,7 @@ def test_postgresql_takes_all_that_is_called_json(database_url, texts):
     assert stored == (len(accepted),)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(JSON_VALUE)
 def test_any_json_is_taken_unless_it_has_a_nul_character(value):
     text = json.dumps(value)
