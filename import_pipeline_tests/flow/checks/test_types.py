@@ -2,8 +2,8 @@
 
 import json
 import string
-from functools import cache
 from decimal import Decimal
+from functools import cache
 
 import pandera.pandas as pandera
 import psycopg
