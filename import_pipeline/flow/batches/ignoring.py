@@ -47,23 +47,41 @@ class IgnoredRows:
                 self.listed.append(self._note(rows, position, why))
         return ignored
 
+    def take(self, rows: pa.Table) -> pa.Table:
+        """The rows without those that are no data, which are noted."""
+        ignored = self.masks(rows)
+        return rows.filter(pa.array(~ignored)) if ignored.any() else rows
+
     def _repeated(self, rows: pa.Table) -> np.ndarray:
         """Rows whose every cell is that of the header."""
-        same = np.full(rows.num_rows, bool(self._header))
+        named = [position for position, cell in enumerate(self._header) if cell]
+        none = np.zeros(rows.num_rows, bool)
+        if not named or not rows.num_rows:
+            return none
+        # One search through one column finds nothing in nearly every batch.
+        maybe = np.flatnonzero(
+            _mask(pc.match_substring(rows[f"c{named[0]}"], self._header[named[0]])) & _whole_rows(rows)
+        )
+        if not len(maybe):
+            return none
+        some = rows.take(pa.array(maybe))
+        same = np.ones(len(maybe), bool)
         for position, cell in enumerate(self._header):
-            if not same.any():
-                break
-            trimmed = pc.utf8_trim(rows[f"c{position}"], WHITE_SPACE)
-            same &= _mask(pc.equal(trimmed, cell))
-        return same
+            same &= _mask(pc.equal(pc.utf8_trim(some[f"c{position}"], WHITE_SPACE), cell))
+        none[maybe[same]] = True
+        return none
 
     def _footers(self, rows: pa.Table) -> np.ndarray:
         """Rows whose first filled cell matches one of the dataset's patterns."""
         found = np.zeros(rows.num_rows, bool)
         if not self._footer or not rows.num_rows:
             return found
-        cells = [pc.utf8_trim(rows[f"c{position}"], WHITE_SPACE) for position in range(len(self._header))]
-        first = pc.coalesce(*(pc.if_else(pc.equal(c, ""), None, c) for c in cells))
+        first = pa.nulls(rows.num_rows, pa.string())
+        for position in range(len(self._header)):
+            trimmed = pc.utf8_trim(rows[f"c{position}"], WHITE_SPACE)
+            first = pc.coalesce(first, pc.if_else(pc.equal(trimmed, ""), None, trimmed))
+            if not first.null_count:
+                break
         for pattern in self._footer:
             found |= _mask(pc.match_substring_regex(first, pattern))
         return found
@@ -72,6 +90,11 @@ class IgnoredRows:
         row = rows.slice(position, 1).to_pylist()[0]
         cells = [row[f"c{p}"] or "" for p in range(len(self._header))]
         return IgnoredRow(row["_row_number"], why, " | ".join(cells)[:200])
+
+
+def _whole_rows(rows: pa.Table) -> np.ndarray:
+    """Rows with neither too few nor too many cells."""
+    return _mask(pc.is_null(rows["_problem"]))
 
 
 def _mask(answer: "pa.ChunkedArray | pa.Array") -> np.ndarray:

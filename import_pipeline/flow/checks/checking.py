@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import EXTRA_COLUMN, Column, Dataset, SenderOptions
 from import_pipeline.catalog.types import storage_type
-from import_pipeline.flow.batches.evidence import null_tokens
+from import_pipeline.flow.batches.evidence import WHITE_SPACE, null_tokens
 from import_pipeline.flow.checks.extra import build_extra
 from import_pipeline.flow.checks.messages import Problem, errors_table
 from import_pipeline.flow.checks.parsers import parse_cells
@@ -157,6 +157,8 @@ def check_table(
         for position, fault in faults:
             _add_fault(rows, file.header[position], position, fault)
         clean = clean.append_column(EXTRA_COLUMN, extra)
+    elif dataset.unknown_columns == "refuse":
+        _add_cells_without_header(rows)
     clean = _as_declared(clean, dataset)
     clean = clean.add_column(0, "_row_number", rows.row_numbers)
     rejected = broken.copy()
@@ -253,6 +255,14 @@ def _add(rows: _Rows, finding: Finding, position: int | None) -> None:
         rows.bad[finding.positions] = True
 
 
+def _add_cells_without_header(rows: _Rows) -> None:
+    """Note what stands in columns without a name: the only unknown ones that a strict dataset lets pass."""
+    for position in rows.file.unknown:
+        cells = pc.fill_null(whole(rows.table[f"c{position}"]), "")
+        filled = as_mask(pc.not_equal(pc.utf8_trim(cells, WHITE_SPACE), ""))
+        _add_fault(rows, "", position, Fault("cell_without_header", np.flatnonzero(filled)))
+
+
 def _add_long_keys(rows: _Rows, parsed: dict[str, pa.Array], dataset: Dataset) -> None:
     """Note keys that PostgreSQL's index could not hold; the first text column of the key bears it."""
     texts = [name for name in dataset.key if pa.types.is_string(parsed[name].type)]
@@ -271,12 +281,18 @@ def _broken_rows(table: pa.Table, broken: np.ndarray) -> list[Problem]:
     """Rows whose cells cannot be told apart: one error each, and no further look at their cells."""
     if not broken.any():
         return []
-    rows = rows_where(table.select(["_row_number", "_problem", "_overflow"]), broken)
+    rows = rows_where(table.select(["_row_number", "_line", "_problem", "_overflow"]), broken)
     problems = []
     for code in pc.unique(rows["_problem"]).to_pylist():
         some = rows.filter(pc.equal(rows["_problem"], code))
         numbers, values = whole(some["_row_number"]), whole(some["_overflow"])
-        problems.append(Problem("", "", -1, code, "", "error", numbers, values))
+        if code != "unclosed_quote":
+            problems.append(Problem("", "", -1, code, "", "error", numbers, values))
+            continue
+        # Each names the line where its quote opens; a file has at most 1,000 of them.
+        for at, line in enumerate(some["_line"].to_pylist()):
+            one, value = numbers.slice(at, 1), values.slice(at, 1)
+            problems.append(Problem("", "", -1, code, str(line), "error", one, value))
     return problems
 
 

@@ -19,6 +19,7 @@ from import_pipeline.flow.batches.headers import (
     HEADER_SEARCHED,
     declared_header,
     find_header,
+    is_ours,
     matched_columns,
     stated_header_row,
 )
@@ -84,10 +85,16 @@ class Candidate:
         return self.fitting / self.looked_at if self.looked_at else 1.0
 
     @property
-    def weight(self) -> tuple[int, bool, float, int]:
+    def weight(self) -> tuple[bool, int, bool, float, int]:
         """What makes it better than another, the most important first."""
         cells = len(self.header)
-        return self.matched, self.is_default, self.share if self.matched or cells > 1 else 0.0, cells
+        return (
+            is_ours(self.header),
+            self.matched,
+            self.is_default,
+            self.share if self.matched or cells > 1 else 0.0,
+            cells,
+        )
 
     @property
     def is_sensible(self) -> bool:
@@ -136,6 +143,8 @@ class _Beginning:
         Raises:
             BadOption: the stated row is not within the first megabyte.
         """
+        if is_ours(cells_of(self.head, found, records[:1], dialect)[0]):
+            return 0  # rows that we handed back: whatever is stated of the file they came from
         if self.header_row == 0:
             return None
         if self.header_row is not None:
@@ -184,7 +193,7 @@ def find_dialect(
     if not candidates or (complete and None in tried.values()):
         raise _no_header(head, scan(head, Dialect(wanted[0]), final=complete), complete, file_name)
     best = max((c for c in candidates if why or c.is_sensible), key=lambda candidate: candidate.weight)
-    quoting = find_quoting(head, best, beginning.under)
+    quoting = find_quoting(head, best, beginning.under if not is_ours(best.header) else lambda dialect: None)
     best = quoting.candidate
     last = best.scan.records - 1
     if complete and best.scan.open_quote >= 0 and best.record == last:

@@ -25,7 +25,7 @@ def inspect_delimited(
     complete = facts.size <= len(facts.head)
     text = Transcoder(facts.encoding).feed(facts.head, final=complete)
     found = find_dialect(text, complete=complete, dataset=dataset, options=options, file_name=source.name)
-    mapped = map_header(found.header, dataset, source.name)
+    mapped = map_header(found.header, dataset, source.name, guarded=True)
     return InspectedFile(
         format="csv",
         header=mapped.header,

@@ -15,6 +15,8 @@ Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
 LF, CR = 10, 13
+# So many records are looked at one by one rather than all bytes of a buffer together.
+_FEW_RECORDS = 1000
 # Where the text is right after a quote: inside a quoted cell, behind its closing quote, in plain text.
 _INSIDE, _CLOSED, _PLAIN = 0, 1, 2
 # What a quote does in each of the three, by how it stands: (at a cell's start, right behind a quote, else).
@@ -304,7 +306,10 @@ def _blank_records(data: Bytes, dialect: Dialect, record_start: Ints, consumed: 
     bounds = np.append(record_start, np.int32(consumed))
     second = np.minimum(record_start + 1, bounds[1:] - 1)
     maybe = np.flatnonzero(~filled[data[record_start]] & ~filled[data[second]])
-    if len(maybe):
+    if len(maybe) < _FEW_RECORDS:
+        for record in maybe.tolist():
+            blank[record] = not filled[data[bounds[record] : bounds[record + 1]]].any()
+    else:
         pairs = np.stack((bounds[maybe], bounds[maybe + 1]), axis=1).reshape(-1)
         padded = np.append(filled[data[:consumed]], False)
         blank[maybe] = ~np.logical_or.reduceat(padded, pairs)[0::2]

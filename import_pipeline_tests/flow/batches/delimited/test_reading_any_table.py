@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
@@ -15,8 +16,36 @@ from import_pipeline_tests.flow.batches.reading_back import people, read_back
 LINE_ENDS = ("\n", "\r\n", "\r")
 BLANK = " \t\r\n\v\f"
 KNOWN = ("Nome", "Cidade", "Valor")
-# Letters whose bytes in cp1252 cannot be taken for UTF-8, so that nothing need be stated.
-PORTUGUESE = "aeioz 0159.,;|\t-_\"'=\n\rçãéíóúâêôõà"
+ROUGH_TEXT = st.sampled_from("aeioz 0159.,;|:^~\t-_\"'=\\\n\rçãéíóúâêôõà" + '\v\f"""')
+WORDS = st.sampled_from(
+    [
+        "São Paulo",
+        "d'água",
+        "José",
+        "“Zé”",
+        "nº 5ª",
+        "€ 10",
+        "pão, sim",
+        "a;b",
+        'diz "oi"',
+        "x\ny",
+        "\t",
+        "",
+        "-",
+    ]
+)
+# Stated, since letters at random are no text that an encoding could be known by.
+STATED = (
+    "cp1252",
+    "latin-1",
+    "cp850",
+    "mac_roman",
+    "cp1251",
+    "gb18030",
+    "shift_jis",
+    "utf-16-be",
+    "utf-32-le",
+)
 MODEST = settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -33,30 +62,70 @@ class Written:
     options: SenderOptions
 
 
-def line_of(cells: list[str], delimiter: str, quoting: int) -> str:
-    """One record as Python's csv writes it, without its line end."""
-    target = io.StringIO()
-    csv.writer(target, delimiter=delimiter, quoting=quoting, lineterminator="\r\n").writerow(cells)
-    return target.getvalue()[:-2]
+@dataclass(frozen=True)
+class Way:
+    """How a table is written: what Python's csv calls a dialect."""
+
+    delimiter: str
+    quoting: Literal[0, 1] = csv.QUOTE_MINIMAL
+    quote: str = '"'
+    escape: str | None = None
+
+    def line(self, cells: list[str]) -> str:
+        """One record without its line end."""
+        target = io.StringIO()
+        writer = csv.writer(
+            target, delimiter=self.delimiter, quoting=self.quoting, quotechar=self.quote,
+            escapechar=self.escape, doublequote=self.escape is None, lineterminator="\r\n",
+        )  # fmt: skip
+        writer.writerow(cells)
+        return target.getvalue()[:-2]
+
+
+WAYS = st.one_of(
+    st.builds(Way, st.sampled_from(",;\t|:^~"), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
+    st.builds(Way, st.sampled_from(",;\t|"), st.just(csv.QUOTE_ALL), st.just("'")),
+    st.builds(Way, st.sampled_from(",;\t|"), st.just(csv.QUOTE_ALL), st.just('"'), st.just("\\")),
+)
+
+
+@st.composite
+def encodings_and_cells(draw: st.DrawFn) -> tuple[str, str | None, st.SearchStrategy[str]]:
+    """An encoding, what the sender states of it, and cells that can be written in it."""
+    unicode = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]))
+    # No control characters in bulk: a file of those is refused as binary.
+    anything = st.characters(exclude_categories=("Cs", "Cc"))
+    stated = draw(st.sampled_from(STATED))
+    return draw(
+        st.sampled_from(
+            [
+                (unicode, None, st.text(st.one_of(anything, ROUGH_TEXT), max_size=6)),
+                (stated, stated, st.text(ROUGH_TEXT.filter(lambda c: _writable(c, stated)), max_size=6)),
+                (draw(st.sampled_from(["cp1252", "utf-16-le", "utf-16-be"])), None, WORDS),
+            ]
+        )
+    )
+
+
+def _writable(character: str, encoding: str) -> bool:
+    try:
+        return character.encode(encoding).decode(encoding) == character
+    except UnicodeError:
+        return False
 
 
 @st.composite
 def written_tables(draw: st.DrawFn) -> Written:
-    encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "cp1252", "latin-1", "utf-16"]))
-    if encoding in ("cp1252", "latin-1"):
-        alphabet, stated = st.sampled_from(PORTUGUESE), None
-    else:
-        # No control characters in bulk: a file of those is refused as binary.
-        characters = st.characters(exclude_categories=("Cs", "Cc"))
-        alphabet, stated = st.one_of(characters, st.sampled_from(PORTUGUESE + '\v\f"""')), None
+    encoding, stated, cell = draw(encodings_and_cells())
     columns = draw(st.integers(2, 5))
     header = [*KNOWN[:2], "x", "y", "z"][:columns]
-    cell = st.text(alphabet, max_size=6)
     table = draw(st.lists(st.lists(cell, min_size=columns, max_size=columns), max_size=8))
-    delimiter = draw(st.sampled_from([",", ";", "\t", "|"]))
-    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
-    before = draw(st.integers(0, 2))
-    lines = [" "] * before + [line_of(cells, delimiter, quoting) for cells in (header, *table)]
+    way = draw(WAYS)
+    if way.escape:
+        # Without such a cell nothing tells that a backslash is not just one.
+        table.insert(0, ['5" pipe', *["a"] * (columns - 1)])
+    before = draw(st.lists(st.sampled_from([" ", "Lista de clientes"]), max_size=3))
+    lines = [*before, *(way.line(cells) for cells in (header, *table))]
     one = draw(st.sampled_from([*LINE_ENDS, None]))
     ends = [one or draw(st.sampled_from(LINE_ENDS)) for _ in lines]
     text = "".join(line + end for line, end in zip(lines, ends, strict=True))
@@ -64,7 +133,7 @@ def written_tables(draw: st.DrawFn) -> Written:
         text = text[: -len(ends[-1])]
     rows = [
         (number, cells)
-        for number, cells in enumerate(table, start=before + 2)
+        for number, cells in enumerate(table, start=len(before) + 2)
         if any(value.strip(BLANK) for value in cells)
     ]
     return Written(text.encode(encoding), text, rows, SenderOptions(encoding=stated))
