@@ -44,6 +44,8 @@ from import_pipeline.storage.store import LocalStore, read_parquet
 
 WORKSPACE = "local"
 ATTEMPT = "check"
+# Told in summary.json: nothing was sent, so there is nowhere to send it again.
+LOCAL = {"checked_locally": True}
 MEMORY_LIMIT = "512MB"
 CLEAN_FILE = "clean.parquet"
 
@@ -158,7 +160,7 @@ class _Checking:
             opened = self._open()
             split = self._split(opened)
         except PermanentImportError as error:
-            return write_refusal(self.store, self._named(), error, language=self.language), error
+            return self._refuse(error), error
         checked = self._check(opened, split)
         duplicates = self._find_duplicates(opened, checked)
         self.progress("reporting", 0.0)
@@ -174,14 +176,25 @@ class _Checking:
                 duplicates=duplicates,
                 dataset=self.dataset,
                 refusal=error,
+                facts=LOCAL,
             )
             return report, error
         written = self._write_clean(clean, checked, duplicates)
         published = self._count(split, checked, duplicates, written)
         report = write_reports(
-            self.store, opened, split, checked, published, duplicates=duplicates, dataset=self.dataset
+            self.store,
+            opened,
+            split,
+            checked,
+            published,
+            duplicates=duplicates,
+            dataset=self.dataset,
+            facts=LOCAL,
         )
         return report, None
+
+    def _refuse(self, error: PermanentImportError) -> WrittenReport:
+        return write_refusal(self.store, self._named(), error, language=self.language, facts=LOCAL)
 
     def _open(self) -> OpenedUpload:
         found = inspect_file(self.source, self.dataset, self.options)

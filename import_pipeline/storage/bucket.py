@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
 from import_pipeline.errors import ObjectVanished, OverwrittenBeforeRead
+from import_pipeline.language import told
 from import_pipeline.records import ListedObject
 from import_pipeline.settings import Settings
 from import_pipeline.storage.faults import status, storage_errors, unavailable
@@ -296,8 +297,8 @@ class Bucket:
 
     def _vanished(self, source: ListedObject) -> ObjectVanished:
         return ObjectVanished(
-            f"{source.key} was deleted before it could be read.",
-            remedy="Drop the file again; after that leave it there until its report has come.",
+            told("{file} was deleted before it could be read.", file=source.key),
+            remedy=told("Drop the file again, and leave it there until its report has come."),
             key=source.key,
         )
 
@@ -307,9 +308,13 @@ class Bucket:
             return self._vanished(source)
         newer = successor[0]
         return OverwrittenBeforeRead(
-            f"{source.key} was overwritten before it could be read: the file of "
-            f"{newer.last_modified:%Y-%m-%d %H:%M:%S} UTC took its place and is imported on its own.",
-            remedy="If the older file matters too, drop it again under another name.",
+            told(
+                "{file} was overwritten before it could be read: the file of {moment} UTC took its place and "
+                "is imported on its own.",
+                file=source.key,
+                moment=f"{newer.last_modified:%Y-%m-%d %H:%M:%S}",
+            ),
+            remedy=told("If the older file matters too, drop it again under another name."),
             key=source.key,
             successor={
                 "etag": newer.etag,

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import BadOption
-from import_pipeline.language import told
+from import_pipeline.language import Told, told
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.bucket import Bucket
 
@@ -161,7 +161,7 @@ def _one_of(option: str, stated: Mapping[str, str], allowed: Mapping[str, T]) ->
     if value.lower() in allowed:
         return allowed[value.lower()]
     names = [_written(name) for name in allowed]
-    raise _bad(option, value, f"Use one of: {', '.join(dict.fromkeys(names))}.")
+    raise _bad(option, value, told("Use one of: {options}.", options=list(dict.fromkeys(names))))
 
 
 def _encoding(value: str | None) -> str | None:
@@ -173,7 +173,7 @@ def _encoding(value: str | None) -> str | None:
         codecs.lookup(name)
     except (LookupError, ValueError):
         raise _bad(
-            "encoding", value, "Use one such as utf-8, cp1252, latin-1 or utf-16, or leave it out."
+            "encoding", value, told("Use one such as utf-8, cp1252, latin-1 or utf-16, or leave it out.")
         ) from None
     return name
 
@@ -183,7 +183,9 @@ def _header_row(value: str | None) -> int | None:
         return None
     if re.fullmatch(r"[0-9]{1,7}", value) is None or int(value) > LAST_HEADER_ROW:
         raise _bad(
-            "header-row", value, "State the row with the column names, counted from 1; 0 if there is none."
+            "header-row",
+            value,
+            told("State the row with the column names, counted from 1; 0 if there is none."),
         )
     return int(value)
 
@@ -196,14 +198,19 @@ def _sha256(value: str | None) -> str | None:
     if not value:
         return None
     if re.fullmatch(r"[0-9a-fA-F]{64}", value) is None:
-        raise _bad("sha256", value, "State the file's sha256 as 64 hexadecimal digits, or leave it out.")
+        remedy = told("State the file's sha256 as 64 hexadecimal digits, or leave it out.")
+        raise _bad("sha256", value, remedy)
     return value.lower()
 
 
-def _bad(option: str, value: str, remedy: str) -> BadOption:
+def _bad(option: str, value: str, remedy: Told) -> BadOption:
     shown = _text(value) or ""
     return BadOption(
-        f"The option `{option}` of the file is {shown[:60]!r}, which is not allowed.",
+        told(
+            "The option `{option}` of the file is {value!r}, which is not allowed.",
+            option=option,
+            value=shown[:60],
+        ),
         remedy=remedy,
         option=option,
         value=shown,

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from import_pipeline.errors import ObjectVanished, OverwrittenBeforeRead
 from import_pipeline.flow.arrivals.identity import identity, parse_key, upload_id
+from import_pipeline.language import told
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline.storage.moving import Moved
@@ -113,15 +114,19 @@ def require_original(bucket: Bucket, upload: Recorded) -> ListedObject:
     newer = bucket.head(dropped.key)
     if newer is None:
         raise ObjectVanished(
-            f"{dropped.key} was deleted before it could be read.",
-            remedy="Drop the file again, and leave it there until its report has come.",
+            told("{file} was deleted before it could be read.", file=dropped.key),
+            remedy=told("Drop the file again, and leave it there until its report has come."),
             key=dropped.key,
         )
     parts = parse_key(dropped.key)
     successor = upload_id(parts.workspace, parts.path, identity(newer[0]))
     raise OverwrittenBeforeRead(
-        f"{dropped.key} was overwritten before it could be read: {successor} took its place.",
-        remedy="Nothing, if the newer file is meant; else drop the older one again under another name.",
+        told(
+            "{file} was overwritten before it could be read: {successor} took its place.",
+            file=dropped.key,
+            successor=successor,
+        ),
+        remedy=told("Nothing, if the newer file is meant; else drop the older one again under another name."),
         key=dropped.key,
         successor=successor,
     )

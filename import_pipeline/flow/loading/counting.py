@@ -10,6 +10,7 @@ from psycopg import sql
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import BatchesMissing, CountsDoNotBalance, TooManyRejects
 from import_pipeline.flow.loading.tables import LoadTables
+from import_pipeline.language import told
 from import_pipeline.ledger.connection import translated_errors
 from import_pipeline.records import CheckedBatch, Counts, FoundDuplicates, SplitUpload, StagedBatch
 
@@ -25,9 +26,16 @@ def check_reject_share(dataset: Dataset, read: int, rejected: int) -> None:
     if read < SHARE_APPLIES_FROM_ROWS or rejected <= dataset.maximum_reject_share * read:
         return
     raise TooManyRejects(
-        f"{rejected} of {read} rows have errors; at most {dataset.maximum_reject_share:.0%} may.",
-        remedy="Nothing was imported. Look at errors.csv: often the file is of another kind, or one"
-        " column is in another format throughout.",
+        told(
+            "{rejected} of {read} rows have errors; at most {share:.0%} may.",
+            rejected=rejected,
+            read=read,
+            share=dataset.maximum_reject_share,
+        ),
+        remedy=told(
+            "Nothing was imported. Look at errors.csv: often the file is of another kind, or one column is "
+            "in another format throughout."
+        ),
         rejected=rejected,
         read=read,
         limit=dataset.maximum_reject_share,

@@ -4,7 +4,8 @@ All take the content of summary.json and give sentences that are translated wher
 page looks is `page.html.j2`'s.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from import_pipeline.language import Told, told
@@ -40,12 +41,11 @@ THINGS: Mapping[str, Told] = {
     "compression": told("Compression"),
     "encoding": told("Encoding"),
     "delimiter": told("Delimiter"),
-    "quote": told("Quote character"),
-    "escape": told("Escape character"),
+    "quoting": told("Quotes"),
     "line ends": told("Line ends"),
     "header row": told("Header row"),
-    "sheet": told("Sheet"),
     "sheets": told("Sheets"),
+    "rows": told("Rows"),
     "decimal mark": told("Decimal mark"),
     "date order": told("Order of dates"),
 }
@@ -54,6 +54,7 @@ VALUES: Mapping[tuple[str, Any], Told] = {
     ("delimiter", ";"): told("semicolon"),
     ("delimiter", "\t"): told("tab"),
     ("delimiter", "|"): told("vertical bar"),
+    ("quoting", ""): told("none"),
     ("decimal mark", ","): told("comma: 1.234,56"),
     ("decimal mark", "."): told("point: 1,234.56"),
     ("decimal mark", "mixed"): told("both"),
@@ -131,35 +132,63 @@ def _checked(file: str, counts: Mapping[str, int]) -> Told:
 
 def steps(summary: Summary) -> list[Told]:
     """What the sender does next, in order; empty if there is nothing to do."""
-    state = summary["state"]
-    folder = f"{UPLOADS}{summary['workspace']}/{summary['dataset']}/"
+    if summary.get("checked_locally"):
+        return _after_local_check(summary)
+    after = _AFTER.get(summary["state"])
+    return after(summary) if after else []
+
+
+def _after_import(summary: Summary) -> list[Told]:
     rejected = _name(summary, "rejected")
-    if state == "refused":
-        return _after_refusal(summary, folder, rejected)
-    if state == "checked":
-        found = [told("Send the file again without `dry-run` to import it.")]
-        if rejected:
-            found.insert(0, told("Correct the rejected rows in your file; {file} lists them.", file=rejected))
-        return found
-    if state == "completed_with_rejects" and rejected:
-        return [
-            told("Open {file}: it has only the rejected rows, each with its errors in the last column.",
-                 file=rejected),
-            told("Correct the cells. Leave the columns `_import_row`, `_import_upload` and `_import_errors` "
-                 "as they are."),
-            told("Drop the corrected file into `{folder}` again: exactly those rows are repaired, nothing is "
-                 "loaded twice.", folder=folder),
-        ]  # fmt: skip
-    if state == "expanded":
-        return [told("Nothing to do: each file has a report of its own, as soon as it is imported.")]
-    if state == "duplicate_file":
-        return [
-            told("Nothing to do. To import the same bytes once more all the same, state the option `force`.")
-        ]
-    return []
+    if not rejected:
+        return []
+    return [
+        told("Open {file}: it has only the rejected rows, each with its errors in the last column.",
+             file=rejected),
+        told("Correct the cells. Leave the columns `_import_row`, `_import_upload` and `_import_errors` "
+             "as they are."),
+        told("Drop the corrected file into `{folder}` again: exactly those rows are repaired, nothing is "
+             "loaded twice.", folder=_folder(summary)),
+    ]  # fmt: skip
 
 
-def _after_refusal(summary: Summary, folder: str, rejected: str) -> list[Told]:
+def _after_check(summary: Summary) -> list[Told]:
+    found = [told("Send the file again without `dry-run` to import it.")]
+    rejected = _name(summary, "rejected")
+    if rejected:
+        found.insert(0, told("Correct the rejected rows in your file; {file} lists them.", file=rejected))
+    return found
+
+
+def _after_duplicate(summary: Summary) -> list[Told]:
+    return [told("Nothing to do. To import the same bytes once more all the same, state the option `force`.")]
+
+
+def _after_expansion(summary: Summary) -> list[Told]:
+    return [told("Nothing to do: each file has a report of its own, as soon as it is imported.")]
+
+
+def _after_refusal(summary: Summary) -> list[Told]:
+    found = _remedy(summary)
+    rejected = _name(summary, "rejected")
+    if rejected:
+        found.append(told("Look at {file}: it has the rows with errors.", file=rejected))
+    found.append(told("Put the file into `{folder}` again.", folder=_folder(summary)))
+    return found
+
+
+def _after_local_check(summary: Summary) -> list[Told]:
+    found = _remedy(summary)
+    rejected = _name(summary, "rejected")
+    if rejected:
+        found.append(told("Correct the rejected rows in your file; {file} lists them.", file=rejected))
+    if found:
+        found.append(told("Check the file again."))
+    return found
+
+
+def _remedy(summary: Summary) -> list[Told]:
+    """What settles a refusal: the remedy, and the option that does it."""
     found = []
     error = summary.get("error") or {}
     if error.get("remedy"):
@@ -173,10 +202,21 @@ def _after_refusal(summary: Summary, folder: str, rejected: str) -> list[Told]:
                 option=error["option"],
             )
         )
-    if rejected:
-        found.append(told("Look at {file}: it has the rows with errors.", file=rejected))
-    found.append(told("Put the file into `{folder}` again.", folder=folder))
     return found
+
+
+_AFTER: Mapping[str, Callable[[Summary], list[Told]]] = {
+    "completed_with_rejects": _after_import,
+    "checked": _after_check,
+    "duplicate_file": _after_duplicate,
+    "expanded": _after_expansion,
+    "refused": _after_refusal,
+}
+
+
+def _folder(summary: Summary) -> str:
+    """Where the sender put the file."""
+    return f"{UPLOADS}{summary['workspace']}/{summary['dataset']}/"
 
 
 def _name(summary: Summary, which: str) -> str:
@@ -193,6 +233,8 @@ def thing(what: str) -> str:
 def value_of(entry: Mapping[str, Any]) -> str:
     """What was found out, in words where a character or code says little."""
     value = entry["value"]
+    if entry["what"] == "line ends":
+        return ", ".join(re.split(r", | and ", value))
     return VALUES.get((entry["what"], value), "" if value is None else str(value))
 
 

@@ -113,7 +113,7 @@ def named(upload: Named, state: str, language: Language) -> dict[str, Any]:
 
 def refusal_of(error: ImportPipelineError, language: Language) -> dict[str, Any]:
     """Why a file was refused, and the option that settles it, if one does."""
-    option = error.fields.get("option")
+    option = _written(error.fields.get("option"))
     remedy = error.remedy or (CODES[error.code].remedy if error.code in CODES else "")
     return {
         "code": error.code,
@@ -124,10 +124,16 @@ def refusal_of(error: ImportPipelineError, language: Language) -> dict[str, Any]
     }
 
 
+def _written(option: str | None) -> str | None:
+    """An option as senders write it."""
+    return option.replace("_", "-") if option else None
+
+
 def read_as(opened: OpenedUpload, verdicts: Sequence[ColumnVerdict]) -> list[dict[str, Any]]:
     """What was found out or assumed: the thing, its value, why, and the option that changes it."""
     found: list[dict[str, Any]] = [
-        asdict(thing) | {"why": say(thing.why, opened.language)} for thing in opened.file.detected
+        asdict(thing) | {"why": say(thing.why, opened.language), "option": _written(thing.option)}
+        for thing in opened.file.detected
     ]
     for verdict in verdicts:
         found.append(

@@ -15,6 +15,7 @@ from import_pipeline.flow.batches.headers import (
     MappedHeader,
     declared_header,
     find_header,
+    is_ours,
     map_header,
     matched_columns,
     stated_header_row,
@@ -130,6 +131,8 @@ def choose_sheets(
 
 def _header_of(name: str, rows: Rows, stated: int | None, dataset: Dataset) -> SheetHeader:
     """The header of one sheet: the stated row, else the one that names the columns."""
+    if rows and is_ours(_trimmed(rows[0])):
+        stated = 1  # rows that we handed back: whatever is stated of the file they came from
     if stated == 0:
         width = max(len(_trimmed(row)) for row in rows)
         header = declared_header(dataset, width)
@@ -201,7 +204,7 @@ def _detected(
     found = [Detected("sheets", names, why, "sheet")]
     for sheet in chosen:
         where = f"{sheet.name}: {sheet.row}" if len(chosen) > 1 else str(sheet.row)
-        found.append(Detected("header_row", where, _why(sheet, stated), "header_row", assumed))
+        found.append(Detected("header row", where, _why(sheet, stated), "header-row", assumed))
     return tuple(found)
 
 
