@@ -5,6 +5,7 @@ tried, with charset-normalizer. Text that fits nothing is refused: loaded in the
 altered (`criaÃ§Ã£o`).
 """
 
+import codecs
 import itertools
 import unicodedata
 from dataclasses import dataclass
@@ -37,7 +38,9 @@ _BEHIND_LETTERS = frozenset("²³ªº®™©")
 _SCRIPTS_WITHOUT_SPACES = 0x2E80
 _OPENING, _CLOSING, _SYMBOLS = ("Ps", "Pi"), ("Pe", "Pf"), ("Sc", "Sk", "Sm", "So", "No")
 
-_NULS, _OTHER_NULS, _CONTROLS = 0.1, 0.01, 0.01
+# Of the bytes at one place of each pair so many are NUL, at the other a tenth of that; of the characters so
+# many are control characters.
+_NULS, _OTHER_NULS, _CONTROLS = 0.1, 0.1, 0.01
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,11 @@ def utf_16_without_mark(start: bytes) -> str | None:
         return None
     nuls = (np.frombuffer(start, np.uint8) == 0).reshape(-1, 2).mean(axis=0)
     for name, here, other in (("utf-16-le", nuls[1], nuls[0]), ("utf-16-be", nuls[0], nuls[1])):
-        if here >= _NULS and other <= _OTHER_NULS:
+        if here >= _NULS and other <= here * _OTHER_NULS:
             try:
-                text = start[:-2].decode(name) if len(start) > 2 else start.decode(name)
+                # The second half of a pair of surrogates may be behind the end.
+                text = codecs.getincrementaldecoder(name)().decode(start)
             except UnicodeDecodeError:
-                # A pair of surrogates may be cut at the end, nothing else may be wrong.
                 return None
             controls = sum(not c.isprintable() and c not in "\t\r\n\f\v" for c in text)
             return name if controls <= _CONTROLS * len(text) else None
