@@ -14,6 +14,8 @@ from import_pipeline.flow.batches.delimited.inspecting import inspect_delimited
 from import_pipeline.flow.batches.delimited.reading import DelimitedReader
 from import_pipeline.flow.batches.jsonfiles.inspecting import inspect_json, inspect_json_lines
 from import_pipeline.flow.batches.jsonfiles.reading import JsonReader
+from import_pipeline.flow.batches.parquetfiles.inspecting import inspect_parquet
+from import_pipeline.flow.batches.parquetfiles.reading import ParquetReader
 from import_pipeline.flow.batches.source import Source
 from import_pipeline.flow.batches.spreadsheets.inspecting import inspect_workbook
 from import_pipeline.flow.batches.spreadsheets.reading import WorkbookReader
@@ -66,12 +68,14 @@ _INSPECTORS: Mapping[FileFormat, Inspector] = {
     **dict.fromkeys(WORKBOOK_FORMATS, inspect_workbook),
     "json": inspect_json,
     "jsonl": inspect_json_lines,
+    "parquet": inspect_parquet,
 }
 _READERS: Mapping[FileFormat, Callable[[Source, InspectedFile, Dataset], RowReader]] = {
     "csv": DelimitedReader,
     **dict.fromkeys(WORKBOOK_FORMATS, WorkbookReader),
     "json": JsonReader,
     "jsonl": JsonReader,
+    "parquet": ParquetReader,
 }
 
 

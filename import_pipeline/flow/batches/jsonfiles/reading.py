@@ -8,13 +8,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset
+from import_pipeline.flow.batches.headers import OUR_TEXT
 from import_pipeline.flow.batches.ignoring import IgnoredRows
 from import_pipeline.flow.batches.jsonfiles.cells import columns_of
 from import_pipeline.flow.batches.jsonfiles.cutting import Cut, Cutting, cutter_of
 from import_pipeline.flow.batches.jsonfiles.objects import ParsedRows, parse_rows
 from import_pipeline.flow.batches.kinds import batch_schema
+from import_pipeline.flow.batches.sealing import take_seals
 from import_pipeline.flow.batches.source import Source
 from import_pipeline.flow.batches.text.encodings import marked_positions, without_marks
 from import_pipeline.records import IgnoredRow, InspectedFile, LineCount
@@ -30,7 +33,7 @@ class JsonReader:
     def __init__(self, source: Source, inspected: InspectedFile, dataset: Dataset):
         self._in_lines = inspected.format == "jsonl"
         self._cutting = Cutting(source, inspected.encoding, cutter_of(inspected.format, source.name))
-        self._keys = inspected.header
+        self._keys, self._ours = inspected.header, inspected.ours
         self._schema = batch_schema(len(self._keys), range(len(self._keys)))
         self._ignoring = IgnoredRows(dataset, inspected.header)
         self.rows = 0
@@ -65,7 +68,7 @@ class JsonReader:
         """
         for cut in self._cutting.cuts():
             table = self._table(cut, parse_rows(cut.texts))
-            table = table.filter(pa.array(~self._ignoring.masks(table)))
+            table = self._ignoring.take(table)
             self.rows += table.num_rows
             yield table
 
@@ -82,7 +85,20 @@ class JsonReader:
             return self._schema.empty_table()
         own = [numbers, numbers, *_problems(cut, parsed)]
         texts, kinds = zip(*columns, strict=True)
-        return pa.Table.from_arrays([*own, *texts, *kinds], schema=self._schema)
+        table = pa.Table.from_arrays([*own, *texts, *kinds], schema=self._schema)
+        return _of_ours(table, parsed, order) if self._ours else table
+
+
+def _of_ours(table: pa.Table, parsed: ParsedRows, at: np.ndarray) -> pa.Table:
+    """Rows that we handed back as they were: seals, and the text of those that are no objects."""
+    table = take_seals(table, sum(name.startswith("c") for name in table.column_names))
+    raw = columns_of(parsed.objects, (OUR_TEXT,)) if parsed.objects else []
+    if not raw or raw[0][0].null_count == len(raw[0][0]):
+        return table
+    [(text, _)] = _spread(raw, at, table.num_rows, 1)
+    broken = pc.is_valid(table["_problem"].combine_chunks())
+    overflow = pc.if_else(broken, pc.coalesce(text, table["_overflow"].combine_chunks()), None)
+    return table.set_column(table.column_names.index("_overflow"), "_overflow", overflow)
 
 
 def _spread(
