@@ -80,7 +80,7 @@ class Readings:
     """Which readings each value of an array has; a null value has none.
 
     Attributes:
-        text: the values trimmed; those that are written in a rarer way, respelled (`notations.py`).
+        text: the values; those that are written in a rarer way, respelled (`notations.py`).
         by_reading: reading (`,` `.` or `dmy` `mdy` `ymd`) to a boolean array, never null.
         ambiguous: values with two readings that give different results.
         short_years: dates with a named month and a year of two digits, which have no reading; None:
@@ -101,8 +101,8 @@ class Readings:
         return mine
 
 
-def decimal_readings(values: pa.Array, affixes: Sequence[str] = ("R$",)) -> Readings:
-    """Readings `,` and `.` (the decimal mark) of written numbers.
+def decimal_readings(text: pa.Array, affixes: Sequence[str] = ("R$",)) -> Readings:
+    """Readings `,` and `.` (the decimal mark) of written numbers; the cells are trimmed.
 
     `1.234,56`, `12,5`, `1.234.567` have only `,`; `1,234.56`, `12.5`, `0.125` only `.`;
     `1.234` and `1,234` have both and are ambiguous; `1234` has both and they agree.
@@ -110,7 +110,6 @@ def decimal_readings(values: pa.Array, affixes: Sequence[str] = ("R$",)) -> Read
     Args:
         affixes: what may stand before or after the number.
     """
-    text = clean(values)
     patterns = {",": COMMA_NUMBER, ".": POINT_NUMBER}
     masks = {mark: _matches(text, pattern) for mark, pattern in patterns.items()}
     unread = _unread(text, masks)
@@ -123,13 +122,12 @@ def decimal_readings(values: pa.Array, affixes: Sequence[str] = ("R$",)) -> Read
     return Readings(text, masks, both)
 
 
-def date_readings(values: pa.Array) -> Readings:
-    """Readings `dmy`, `mdy` and `ymd` of written dates, with or without a time.
+def date_readings(text: pa.Array) -> Readings:
+    """Readings `dmy`, `mdy` and `ymd` of written dates, with or without a time; the cells are trimmed.
 
     Dates that do not exist (`31/02/2026`) have no reading. `05/05/2026` has two that agree.
     A year written first has four digits; one written last has four or two.
     """
-    text = clean(values)
     patterns = {"dmy": DMY_DATE, "mdy": MDY_DATE, "ymd": YMD_DATE}
     # No text has the year first and last: what one pattern reads is not looked at with the others.
     by_year = [{"ymd": YMD_DATE}, {"dmy": DMY_DATE, "mdy": MDY_DATE}]
@@ -188,12 +186,11 @@ def _respelled(
     )
 
 
-def readings_of(values: pa.Array, column: Column) -> Readings:
+def readings_of(cells: pa.Array, column: Column) -> Readings:
     """The readings of the cells of a decimal or date column."""
+    text = clean(cells)
     return (
-        date_readings(values)
-        if column.type.evidence == "date"
-        else decimal_readings(values, column.type.affixes)
+        date_readings(text) if column.type.evidence == "date" else decimal_readings(text, column.type.affixes)
     )
 
 

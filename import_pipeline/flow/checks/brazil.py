@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from import_pipeline.catalog.rules import BRAZILIAN_STATES
 from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, is_written
-from import_pipeline.flow.checks.text import empty_as_null, looked_up, trimmed
+from import_pipeline.flow.checks.text import empty_as_null, looked_up
 
 CPF_DIGITS = 11
 CNPJ_CHARACTERS = 14
@@ -51,9 +51,8 @@ def parse_cpf(cells: pa.Array, how: How) -> Parsed:
 
     Faults: `lost_zeros` (text that would be one with zeros before it), `not_a_cpf`.
     """
-    text = trimmed(cells)
-    shaped = as_mask(pc.match_substring_regex(text, _CPF))
-    return _documents(text, shaped, CPF_DIGITS, CPF_WEIGHTS, "not_a_cpf", how)
+    shaped = as_mask(pc.match_substring_regex(cells, _CPF))
+    return _documents(cells, shaped, CPF_DIGITS, CPF_WEIGHTS, "not_a_cpf", how)
 
 
 def parse_cnpj(cells: pa.Array, how: How) -> Parsed:
@@ -66,7 +65,7 @@ def parse_cnpj(cells: pa.Array, how: How) -> Parsed:
 
     Faults: `lost_zeros`, `not_a_cnpj`.
     """
-    text = pc.utf8_upper(trimmed(cells))
+    text = pc.utf8_upper(cells)
     shaped = as_mask(pc.match_substring_regex(text, _CNPJ))
     return _documents(text, shaped, CNPJ_CHARACTERS, CNPJ_WEIGHTS, "not_a_cnpj", how)
 
@@ -76,14 +75,13 @@ def parse_cep(cells: pa.Array, how: How) -> Parsed:
 
     Faults: `lost_zeros`, `not_a_cep`.
     """
-    text = trimmed(cells)
-    shaped = as_mask(pc.match_substring_regex(text, _CEP))
-    found = FaultCollector(len(text))
-    wrong = is_written(text) & ~shaped
+    shaped = as_mask(pc.match_substring_regex(cells, _CEP))
+    found = FaultCollector(len(cells))
+    wrong = is_written(cells) & ~shaped
     if wrong.any():
-        found.add("lost_zeros", wrong & as_mask(pc.match_substring_regex(text, _CEP_SHORT)), str(CEP_DIGITS))
+        found.add("lost_zeros", wrong & as_mask(pc.match_substring_regex(cells, _CEP_SHORT)), str(CEP_DIGITS))
         found.add("not_a_cep", wrong)
-    return found.parsed(empty_as_null(pc.replace_substring_regex(text, r"\D", "")))
+    return found.parsed(empty_as_null(pc.replace_substring_regex(cells, r"\D", "")))
 
 
 def parse_uf(cells: pa.Array, how: How) -> Parsed:
@@ -91,7 +89,7 @@ def parse_uf(cells: pa.Array, how: How) -> Parsed:
 
     Fault: `not_a_uf`.
     """
-    text = pc.utf8_upper(trimmed(cells))
+    text = pc.utf8_upper(cells)
     known = as_mask(pc.is_in(text, value_set=pa.array(BRAZILIAN_STATES)))
     found = FaultCollector(len(text))
     rest = np.flatnonzero(is_written(text) & ~known)
@@ -113,9 +111,8 @@ def parse_phone(cells: pa.Array, how: How) -> Parsed:
 
     Fault: `not_a_phone`.
     """
-    text = trimmed(cells)
-    compact = pc.replace_substring_regex(text, _PHONE_MARKS, "")
-    stored = pa.nulls(len(text), pa.string())
+    compact = pc.replace_substring_regex(cells, _PHONE_MARKS, "")
+    stored = pa.nulls(len(cells), pa.string())
     abroad = pc.and_not(_matches(compact, _FOREIGN_PHONE), _matches(compact, _BRAZILIAN))
     for where, pattern, start in (
         (abroad, _FOREIGN_PHONE, "+"),
@@ -123,8 +120,8 @@ def parse_phone(cells: pa.Array, how: How) -> Parsed:
         (_matches(compact, _BRAZILIAN_PHONE), _BRAZILIAN_PHONE, "+55"),
     ):
         stored = pc.if_else(where, pc.replace_substring_regex(compact, pattern, start + r"\1"), stored)
-    found = FaultCollector(len(text))
-    found.add("not_a_phone", is_written(text) & ~as_mask(pc.is_valid(stored)))
+    found = FaultCollector(len(cells))
+    found.add("not_a_phone", is_written(cells) & ~as_mask(pc.is_valid(stored)))
     return found.parsed(stored)
 
 

@@ -105,7 +105,10 @@ def _read(cells: pa.Array, reading: str | None, code: str, found: FaultCollector
     there = orders["dmy"] | orders["mdy"] | orders["ymd"]
     unread = is_text & ~there & ~found.bad
     if unread.any():
-        found.add("serial_date", unread & as_mask(pc.match_substring_regex(readings.text, SERIAL)))
+        places = np.flatnonzero(unread)
+        serial = np.zeros(len(cells), dtype=bool)
+        serial[places] = as_mask(pc.match_substring_regex(readings.text.take(pa.array(places)), SERIAL))
+        found.add("serial_date", serial)
         found.add(code, unread)
     there &= ~found.bad
     written, quick = _read_uniform(readings.text, orders, there)

@@ -16,7 +16,7 @@ from import_pipeline.flow.batches import kinds
 from import_pipeline.flow.checks.brazil import parse_cep, parse_cnpj, parse_cpf, parse_phone, parse_uf
 from import_pipeline.flow.checks.dates import parse_date, parse_timestamp
 from import_pipeline.flow.checks.numerals import parse_decimal, parse_integer, parse_money
-from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, Parser
+from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, Parser, as_mask
 from import_pipeline.flow.checks.structured import parse_json, parse_url
 from import_pipeline.flow.checks.text import (
     parse_boolean,
@@ -64,11 +64,11 @@ def parse_cells(
     """The values of one column.
 
     Args:
-        cells: texts as in a batch; null: not there.
+        cells: texts as in a batch; null: not there. Parsers get them trimmed.
         cell_kinds: of each cell (`flow/batches/kinds.py`); None: all are text.
         null_tokens: what stands for an empty cell, beside the empty cell itself.
     """
-    cells = _without(cells, null_tokens)
+    cells = _without(trimmed(cells), null_tokens)
     parse = parser_of(how.column.type)
     if cell_kinds is None:
         return parse(cells, how)
@@ -99,9 +99,15 @@ def cell_faults(cell_kinds: pa.Array) -> FaultCollector:
 
 
 def _without(cells: pa.Array, tokens: tuple[str, ...]) -> pa.Array:
-    """The cells, null where one says that it is empty."""
+    """The trimmed cells, null where one says that it is empty."""
     said = [token for token in tokens if token]
     if not said:
         return cells
-    empty = pc.is_in(trimmed(cells), value_set=pa.array(said))
-    return pc.if_else(empty, pa.scalar(None, cells.type), cells) if pc.any(empty).as_py() else cells
+    longest = max(len(token.encode()) for token in said)
+    # Looking at lengths costs next to nothing, and few columns have cells so short.
+    short = np.flatnonzero(as_mask(pc.less_equal(pc.binary_length(cells), longest)))
+    if not short.size:
+        return cells
+    empty = np.zeros(len(cells), dtype=bool)
+    empty[short] = as_mask(pc.is_in(cells.take(pa.array(short)), value_set=pa.array(said)))
+    return pc.if_else(pa.array(empty), pa.scalar(None, cells.type), cells) if empty.any() else cells

@@ -59,6 +59,7 @@ class Parsed:
     faults: tuple[Fault, ...] = ()
 
 
+# Takes the trimmed cells of a column; null and '' are empty cells.
 Parser = Callable[[pa.Array, How], Parsed]
 
 

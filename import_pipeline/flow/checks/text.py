@@ -38,7 +38,7 @@ def parse_identifier(cells: pa.Array, how: How) -> Parsed:
     Faults: `imprecise_number` (`1,23457E+11`), those of `parse_text`.
     """
     text = pc.replace_substring_regex(pc.replace_substring(cells, "\u00a0", " "), _UNSEEN, "")
-    text = as_declared(text, how)
+    text = as_declared(trimmed(text), how)
     found = FaultCollector(len(text))
     found.add("imprecise_number", pc.match_substring_regex(text, SHORTENED_NUMBER))
     add_text_faults(text, found)
@@ -48,11 +48,10 @@ def parse_identifier(cells: pa.Array, how: How) -> Parsed:
 def parse_choice(cells: pa.Array, how: How) -> Parsed:
     """One of the declared options, as it is declared. Fault: `not_allowed`."""
     choices = how.column.type.choices
-    text = trimmed(cells)
-    stored = looked_up(text, dict(choices))
-    found = FaultCollector(len(text))
+    stored = looked_up(cells, dict(choices))
+    found = FaultCollector(len(cells))
     options = sorted(set(choices.values()))
-    unknown = is_written(text) & ~as_mask(pc.is_valid(stored))
+    unknown = is_written(cells) & ~as_mask(pc.is_valid(stored))
     found.add("not_allowed", unknown, told("Use one of: {options}.", options=options))
     return found.parsed(stored)
 
@@ -62,7 +61,7 @@ def parse_boolean(cells: pa.Array, how: How) -> Parsed:
 
     Fault: `not_a_boolean`.
     """
-    text = pc.utf8_lower(trimmed(cells))
+    text = pc.utf8_lower(cells)
     yes = as_mask(pc.is_in(text, value_set=pa.array(YES)))
     no = as_mask(pc.is_in(text, value_set=pa.array(NO)))
     found = FaultCollector(len(text))
@@ -71,8 +70,8 @@ def parse_boolean(cells: pa.Array, how: How) -> Parsed:
 
 
 def as_declared(cells: pa.Array, how: How) -> pa.Array:
-    """Trimmed texts, without the characters that the column removes, in its case."""
-    text = trimmed(cells)
+    """Trimmed texts without the characters that the column removes, in its case."""
+    text = cells
     for character in how.column.remove:
         text = pc.replace_substring(text, character, "")
     if how.column.remove:

@@ -43,7 +43,10 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """A model's schema made safe for batches, and the checks that only warn."""
+    """A model's schema made safe for batches, and the checks that only warn.
+
+    Columns that no rule looks at are left out: pandera would take a tenth of the time for nothing.
+    """
 
     schema: pandera.DataFrameSchema
     warns: frozenset[int]
@@ -61,9 +64,11 @@ def validate(parsed: pa.Table, row_numbers: np.ndarray, dataset: Dataset) -> lis
     """
     if not parsed.num_rows:
         return []
-    frame = parsed.to_pandas(types_mapper=pd.ArrowDtype)
-    frame.index = pd.Index(row_numbers)
     prepared = _prepare(dataset)
+    if not prepared.schema.columns:
+        return []
+    frame = parsed.select(list(prepared.schema.columns)).to_pandas(types_mapper=pd.ArrowDtype)
+    frame.index = pd.Index(row_numbers)
     try:
         # Whatever pandera's environment variables say, a row is loaded only after its checks.
         with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
@@ -124,6 +129,11 @@ def _broken(dataset: Dataset, column: str, error: SchemaError) -> ImportFailed:
 @functools.lru_cache(maxsize=64)
 def _prepare(dataset: Dataset) -> _Prepared:
     schema = copy.deepcopy(dataset.schema)
+    if not schema.checks:
+        unruled = [
+            name for name, declared in schema.columns.items() if declared.nullable and not declared.checks
+        ]
+        schema = schema.remove_columns(unruled)
     warns: set[int] = set()
     for check in [*schema.checks, *(k for c in schema.columns.values() for k in c.checks)]:
         if check.raise_warning:

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from import_pipeline.catalog.dataset import SenderOptions
-from import_pipeline.flow.batches.evidence import ColumnEvidence, date_readings, decimal_readings
+from import_pipeline.flow.batches.evidence import ColumnEvidence, clean, date_readings, decimal_readings
 from import_pipeline.flow.batches.kinds import DATE, NUMBER, TEXT
 from import_pipeline.records import ColumnVerdict
 from import_pipeline_tests.flow.batches.reading_back import NOTHING_STATED, people, read_back
@@ -40,7 +40,7 @@ from import_pipeline_tests.flow.batches.reading_back import NOTHING_STATED, peop
 def test_a_number_has_the_readings_that_give_a_number(
     written: str | None, readings: set[str], ambiguous: bool
 ) -> None:
-    found = decimal_readings(pa.array([written], pa.string()))
+    found = decimal_readings(clean(pa.array([written], pa.string())))
     assert {name for name, mask in found.by_reading.items() if mask[0].as_py()} == readings
     assert found.ambiguous[0].as_py() is ambiguous
 
