@@ -23,15 +23,18 @@ class Lead(pandera.DataFrameModel):
     phone: Text = column(
         "Telefone", "Fone", "Tel", "Celular", "WhatsApp", "Telefone celular", "Número de telefone",
         "Phone number", "Mobile", "Mobile phone",
-        personal=True,
+        personal=True, example="(11) 98765-4321",
     )  # fmt: skip
     company: Text = column(
         "Empresa", "Companhia", "Organização", "Razão social", "Nome da empresa", "Organization",
         "Organisation", "Company name",
+        example="Padaria Estrela do Sul",
     )  # fmt: skip
-    position: Text = column("Cargo", "Função", "Job title", "Title", "Role")
-    source: Text = column("Origem", "Fonte", "Canal", "Origem do lead", "Lead source", "Channel")
-    city: Text = column("Cidade", "Município", "Localidade", "Town")
+    position: Text = column("Cargo", "Função", "Job title", "Title", "Role", example="Gerente")
+    source: Text = column(
+        "Origem", "Fonte", "Canal", "Origem do lead", "Lead source", "Channel", example="Site"
+    )
+    city: Text = column("Cidade", "Município", "Localidade", "Town", example="São Paulo")
     state: Uf = column("UF", "Estado", "Sigla UF", "Estado (UF)", "Province")
     estimated_value: Number(14, 2) = column(
         "Valor estimado", "Valor", "Valor previsto", "Valor potencial", "Orçamento", "Value", "Amount",
@@ -44,7 +47,7 @@ class Lead(pandera.DataFrameModel):
     notes: Text = column(
         "Observações", "Observação", "Obs", "Notas", "Anotações", "Comentários", "Comentário", "Note",
         "Comments", "Comment", "Remarks",
-        personal=True,
+        personal=True, example="Ligar depois das 14h",
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ class Vehicle(pandera.DataFrameModel):
 
     model: Text = column(
         "Modelo", "Veículo", "Descrição", "Nome do modelo", "Modelo do veículo", "Vehicle", "Vehicle model",
-        required=True,
+        required=True, example="Fiat Argo 1.0",
     )  # fmt: skip
     plate: Plate = column(
         "Placa", "Placa do veículo", "Licence plate", "License plate", "Plate number", "Registration",
