@@ -5,7 +5,13 @@ Every key of the file is a column, in the order of first appearance; so all of i
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import EmptyFile, UnsupportedFormat
-from import_pipeline.flow.batches.headers import MappedHeader, declared_header, map_header
+from import_pipeline.flow.batches.headers import (
+    OUR_COLUMNS,
+    OUR_TEXT,
+    MappedHeader,
+    declared_header,
+    map_header,
+)
 from import_pipeline.flow.batches.jsonfiles.cells import keys_of
 from import_pipeline.flow.batches.jsonfiles.cutting import Cutter, Cutting, cutter_of
 from import_pipeline.flow.batches.jsonfiles.objects import parse_rows
@@ -51,7 +57,7 @@ def _inspect(
             told("{file} has nothing but blank lines.", file=source.name), remedy=told("Send the file again.")
         )
     # An empty array says nothing about columns, and lacks none.
-    mapped = map_header(keys, dataset, source.name) if rows else _nothing(dataset)
+    mapped = map_header(_ours_last(keys), dataset, source.name) if rows else _nothing(dataset)
     lines = facts.physical_lines if file_format == "jsonl" else 0
     return InspectedFile(
         format=file_format,
@@ -88,6 +94,13 @@ def _all_keys(cutting: Cutting, name: str) -> tuple[list[str], int]:
             remedy=told("Write each row as an object with the column names as keys."),
         )
     return list(keys), rows
+
+
+def _ours_last(keys: list[str]) -> list[str]:
+    """The keys, in a file of ours with our three last: their order in an object says nothing."""
+    if not set(OUR_COLUMNS) <= set(keys):
+        return keys
+    return [*(key for key in keys if key not in (*OUR_COLUMNS, OUR_TEXT)), *OUR_COLUMNS]
 
 
 def _nothing(dataset: Dataset) -> MappedHeader:

@@ -35,7 +35,8 @@ class JsonReader:
         self._cutting = Cutting(source, inspected.encoding, cutter_of(inspected.format, source.name))
         self._keys, self._ours = inspected.header, inspected.ours
         self._schema = batch_schema(len(self._keys), range(len(self._keys)))
-        self._ignoring = IgnoredRows(dataset, inspected.header)
+        # Without names: a header is not repeated here, and a row may say the same as its column is called.
+        self._ignoring = IgnoredRows(dataset, [""] * len(inspected.header))
         self.rows = 0
 
     @property

@@ -38,7 +38,8 @@ class ParquetReader:
         typed = [position for position, kind in enumerate(self._types) if not is_text(kind)]
         self._schema = batch_schema(len(self._types), typed)
         self._mapped = set(inspected.mapping.values())
-        self._ignoring = IgnoredRows(dataset, inspected.header)
+        # Without names: a header is not repeated here, and a row may say the same as its column is called.
+        self._ignoring = IgnoredRows(dataset, [""] * len(inspected.header))
         self.rows = self.bytes_done = 0
 
     @property

@@ -218,6 +218,11 @@ def test_a_declared_footer_is_ignored_and_its_line_counted() -> None:
     assert got.split.lines == LineCount(ignored=1, rows=1)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_row_that_says_what_its_keys_are_called_is_data(form: str) -> None:
+    assert read(written(['{"a": "a", "b": "b"}'], form)).cells == [["a", "b"]]
+
+
 TEXTS = st.text(st.characters(blacklist_categories=("Cs",)), max_size=8)
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, places=3).map(lambda d: format(d, "f"))
 SCALARS = st.one_of(
