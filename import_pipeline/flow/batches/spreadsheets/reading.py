@@ -15,13 +15,16 @@ import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.flow.batches.evidence import WHITE_SPACE
+from import_pipeline.flow.batches.headers import OUR_COLUMNS
 from import_pipeline.flow.batches.ignoring import LISTED, IgnoredRows
-from import_pipeline.flow.batches.kinds import batch_schema
+from import_pipeline.flow.batches.kinds import NO_RESULT, TEXT, batch_schema
+from import_pipeline.flow.batches.sealing import take_seals
 from import_pipeline.flow.batches.source import Source, spooled
 from import_pipeline.flow.batches.spreadsheets.calamine import LoadedSheet, guarded
 from import_pipeline.flow.batches.spreadsheets.cells import Kinds, column_cells
 from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks
 from import_pipeline.flow.batches.spreadsheets.workbooks import Workbook, opened_workbook
+from import_pipeline.formula_guard import unguard_equals
 from import_pipeline.records import IgnoredRow, InspectedFile, LineCount, Sheet
 from import_pipeline.row_numbers import row_number
 
@@ -154,7 +157,18 @@ class WorkbookReader:
         for at in range(len(columns)):
             if at not in own:
                 kept = kept.set_column(4 + at, schema.field(4 + at), absent.slice(0, kept.num_rows))
-        return kept
+        return self._of_ours(kept) if self._inspected.ours else kept
+
+    def _of_ours(self, table: pa.Table) -> pa.Table:
+        """Rows that we handed back as they were: formulas without result, and what seals say."""
+        columns = len(self._inspected.header)
+        for at in range(columns - len(OUR_COLUMNS)):
+            text, found = table[f"c{at}"].combine_chunks(), table[f"k{at}"].combine_chunks()
+            equals = pc.and_(pc.equal(found, TEXT), pc.fill_null(pc.starts_with(text, "="), False))
+            found = pc.if_else(equals, pa.scalar(NO_RESULT, pa.int8()), found)
+            table = table.set_column(table.column_names.index(f"k{at}"), f"k{at}", found)
+            table = table.set_column(table.column_names.index(f"c{at}"), f"c{at}", unguard_equals(text))
+        return take_seals(table, columns)
 
 
 def _padded(loaded: LoadedSheet, last: int) -> Iterator[Sequence[Any]]:
@@ -177,7 +191,8 @@ def _too_many(beyond: Sequence[tuple[npt.NDArray[np.bool_], Any]], count: int) -
     if not beyond:
         return nothing, nothing
     longer = np.logical_or.reduce([has_cell for has_cell, _ in beyond])
-    cells = [pc.if_else(pa.array(has_cell), text, None) for has_cell, text in beyond]
-    joined = pc.binary_join_element_wise(*cells, BETWEEN_CELLS, null_handling="skip")
-    problem = pa.repeat(pa.scalar("too_many_cells"), count)
-    return pc.if_else(pa.array(longer), problem, None), pc.if_else(pa.array(longer), joined, None)
+    problem = pc.if_else(pa.array(longer), pa.repeat(pa.scalar("too_many_cells"), count), nothing)
+    # Row by row: such rows are few, and each has its own number of cells.
+    rows = zip(*(text.filter(pa.array(longer)).to_pylist() for _, text in beyond), strict=True)
+    joined = [BETWEEN_CELLS.join(cell for cell in row if cell) for row in rows]
+    return problem, pc.replace_with_mask(nothing, pa.array(longer), pa.array(joined, pa.string()))

@@ -1,7 +1,8 @@
 """Workbooks of the format xls: binary records in a stream of an OLE2 file (MS-XLS, MS-CFB).
 
 Errors, percentages, identifiers shown with zeros, and formulas left to be calculated later are told by the
-records. What cannot be told: what such a formula says. calamine loads all sheets of an xls at once.
+records. What cannot be told: what such a formula says; and that a formula was never calculated, where the
+program that wrote it says that it gives the empty text. calamine loads all sheets of an xls at once.
 """
 
 import struct
@@ -36,7 +37,7 @@ _CELLS = frozenset({_FORMULA, _LABEL_SHARED, _NUMBER, _LABEL, _BOOL_OR_ERROR, _R
 _HEAD, _CELL = struct.Struct("<HH"), struct.Struct("<HHH")
 _CALCULATE_ON_LOAD = 0x0002
 _BIFF_8 = 0x0600
-_NO_NUMBER, _IS_ERROR = b"\xff\xff", 2
+_NO_NUMBER, _IS_ERROR, _IS_EMPTY = b"\xff\xff", 2, 3
 
 
 class XlsWorkbook:
@@ -155,12 +156,12 @@ def _meaning(kind: int, content: bytes, special: Meaning | None) -> Meaning | No
     if kind == _BOOL_OR_ERROR:
         return ErrorValue(error_text(content[6])) if content[7] else None
     if kind == _FORMULA:
-        if content[12:14] == _NO_NUMBER:
-            return ErrorValue(error_text(content[8])) if content[6] == _IS_ERROR else None
-        flags = int.from_bytes(content[14:16], "little")
-        if flags & _CALCULATE_ON_LOAD and not any(content[6:14]):
-            return no_result("")
-        return special
+        later = int.from_bytes(content[14:16], "little") & _CALCULATE_ON_LOAD
+        if content[12:14] != _NO_NUMBER:
+            return no_result("") if later and not any(content[6:14]) else special
+        if content[6] == _IS_ERROR:
+            return ErrorValue(error_text(content[8]))
+        return no_result("") if later and content[6] == _IS_EMPTY else None
     return special if kind in (_NUMBER, _RK) else None
 
 
