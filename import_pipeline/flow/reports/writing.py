@@ -38,7 +38,7 @@ from import_pipeline.storage.store import Store
 SUMMARY, ERRORS = "summary.json", "errors.csv"
 # Whatever its form, the file of rejected rows begins so.
 REJECTED = "rejected."
-REPORT_FILES = (SUMMARY, PAGE, ERRORS, *REJECTED_NAMES)
+REPORT_FILES = (PAGE, SUMMARY, ERRORS, *REJECTED_NAMES)
 JSON_TYPE = "application/json"
 CSV_TYPE = "text/csv; charset=utf-8"
 
