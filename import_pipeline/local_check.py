@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,25 @@ import pyarrow.parquet as pq
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import CountsDoNotBalance, PermanentImportError, TooManyRejects
-from import_pipeline.flow.arrivals.identity import identity, short_id, upload_id
+from import_pipeline.flow.arrivals.identity import identity, make_safe, short_id, upload_id
 from import_pipeline.flow.arrivals.options import merged_options
+from import_pipeline.flow.batches.archives import list_members
+from import_pipeline.flow.batches.formats import recognise
+from import_pipeline.flow.batches.member_source import MemberSource
 from import_pipeline.flow.batches.opening import inspect_file
-from import_pipeline.flow.batches.source import FileSource
+from import_pipeline.flow.batches.source import FileSource, Source
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.duplicates.finding import find_duplicates
 from import_pipeline.flow.loading.counting import check_reject_share
 from import_pipeline.flow.reports.writing import REPORT_FILES, WrittenReport, write_refusal, write_reports
-from import_pipeline.language import Language
+from import_pipeline.language import Language, told
 from import_pipeline.records import (
     CheckedBatch,
     Counts,
     FoundDuplicates,
     ListedObject,
+    Notice,
     OpenedUpload,
     PublishedUpload,
     SplitUpload,
@@ -57,6 +61,7 @@ class CheckedFile:
     """What checking a file gave.
 
     Attributes:
+        path: of a file in an archive, its path there below the archive's.
         state: `checked`, or `refused` with `error`.
         counts: as an import into an empty table would count; None if no row was read.
         codes: errors, warnings and duplicates by code.
@@ -73,6 +78,35 @@ class CheckedFile:
     error: PermanentImportError | None
     files: tuple[Path, ...]
     seconds: float
+
+
+def check_files(
+    path: Path,
+    dataset: Dataset,
+    options: SenderOptions,
+    output: Path,
+    progress: Progress = lambda stage, share: None,
+    language: Language = "en",
+) -> tuple[CheckedFile, ...]:
+    """Check a file as `check_file` does; in a zip each file of it, as they would be imported.
+
+    Args:
+        output: of a zip, the folder of the files' folders: `1-janeiro.csv`, `2-fevereiro.csv`, ….
+    """
+    archive = FileSource(path)
+    try:
+        if recognise(archive, encoding=options.encoding, limit=dataset.maximum_size).format != "zip":
+            return (check_file(path, dataset, options, output, progress, language),)
+        members = list_members(archive, dataset.maximum_size).members
+    except PermanentImportError as error:
+        return (_check(_Original(archive, path, error), dataset, options, output, progress, language),)
+    checked = []
+    for number, member in enumerate(members, 1):
+        source = MemberSource(archive, member.name)
+        folder = output / f"{number}-{make_safe(member.name.rsplit('/', 1)[-1])}"
+        original = _Original(source, path, None, member.name)
+        checked.append(_check(original, dataset, options, folder, progress, language))
+    return tuple(checked)
 
 
 def check_file(
@@ -94,6 +128,32 @@ def check_file(
     Returns:
         Also for a file that an import would refuse; then with the error.
     """
+    return _check(_Original(FileSource(path), path), dataset, options, output, progress, language)
+
+
+@dataclass(frozen=True)
+class _Original:
+    """What is checked.
+
+    Attributes:
+        path: on this machine; of a file in an archive, the archive's.
+        refusal: why it cannot be read, if that is known already.
+    """
+
+    source: Source
+    path: Path
+    refusal: PermanentImportError | None = None
+    member: str = ""
+
+
+def _check(
+    original: _Original,
+    dataset: Dataset,
+    options: SenderOptions,
+    output: Path,
+    progress: Progress,
+    language: Language,
+) -> CheckedFile:
     started = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
     for name in (CLEAN_FILE, *REPORT_FILES):
@@ -101,7 +161,7 @@ def check_file(
     with tempfile.TemporaryDirectory(prefix="import_pipeline_check_") as folder:
         # The reports are copied out of it: the user's folder may hold files with similar names.
         store = LocalStore(Path(folder))
-        checking = _Checking(path, dataset, options, store, progress, language)
+        checking = _Checking(original, dataset, options, store, progress, language)
         report, error = checking.run(output / CLEAN_FILE)
         for key in store.list_keys(report.prefix):
             shutil.copyfile(store.path(key), output / key.rsplit("/", 1)[-1])
@@ -109,7 +169,7 @@ def check_file(
         (output / CLEAN_FILE).unlink(missing_ok=True)
     written = (output / name for name in (CLEAN_FILE, *REPORT_FILES))
     return CheckedFile(
-        path=path,
+        path=original.path / original.member.lstrip("/"),
         dataset=dataset.name,
         state="checked" if error is None else "refused",
         counts=checking.counts if error is None else None,
@@ -137,26 +197,29 @@ class _Checking:
 
     def __init__(
         self,
-        path: Path,
+        original: _Original,
         dataset: Dataset,
         options: SenderOptions,
         store: LocalStore,
         progress: Progress,
         language: Language,
     ):
-        self.source = FileSource(path)
+        self.original = original
+        self.source = original.source
         self.dataset = dataset
         self.language: Language = dataset.language or language
         self.options = merged_options(options, defaults=dataset.defaults)
         self.store = store
         self.progress = progress
-        self.listed = _listed(path)
+        self.listed = _listed(original)
         self.counts: Counts | None = None
 
     def run(self, clean: Path) -> tuple[WrittenReport, PermanentImportError | None]:
         """Check the file, write its clean rows and its report; the error of a refusal."""
         self.progress("opening", 0.0)
         try:
+            if self.original.refusal is not None:
+                raise self.original.refusal
             opened = self._open()
             split = self._split(opened)
         except PermanentImportError as error:
@@ -165,7 +228,8 @@ class _Checking:
         duplicates = self._find_duplicates(opened, checked)
         self.progress("reporting", 0.0)
         try:
-            check_reject_share(self.dataset, split.read, sum(batch.rejected for batch in checked))
+            if not opened.file.ours:
+                check_reject_share(self.dataset, split.read, sum(batch.rejected for batch in checked))
         except TooManyRejects as error:
             report = write_reports(
                 self.store,
@@ -198,11 +262,13 @@ class _Checking:
 
     def _open(self) -> OpenedUpload:
         found = inspect_file(self.source, self.dataset, self.options)
+        if found.ours:
+            found = replace(found, notices=(*found.notices, _not_matched(self.source.name)))
         named = self._named()
         return OpenedUpload(
             **vars(named),
             file=found,
-            identity=identity(self.listed),
+            identity=identity(self.listed, self.original.member),
             fingerprint=self.dataset.fingerprint,
             attempt=ATTEMPT,
             token=Token(0.0, ATTEMPT),
@@ -214,11 +280,9 @@ class _Checking:
         )
 
     def _named(self) -> _LocalUpload:
-        whole = identity(self.listed)
-        name = self.listed.key
-        return _LocalUpload(
-            upload_id(WORKSPACE, name, whole), short_id(whole), WORKSPACE, self.dataset.name, name
-        )
+        whole = identity(self.listed, self.original.member)
+        named = upload_id(WORKSPACE, f"{self.listed.key}/{self.original.member}".rstrip("/"), whole)
+        return _LocalUpload(named, short_id(whole), WORKSPACE, self.dataset.name, self.source.name)
 
     def _check(self, opened: OpenedUpload, split: SplitUpload) -> list[CheckedBatch]:
         checked: list[CheckedBatch] = []
@@ -306,12 +370,22 @@ class _Checking:
         return PublishedUpload("checked", counts, repeated, "", None, None, 0.0)
 
 
-def _listed(path: Path) -> ListedObject:
+def _not_matched(file_name: str) -> Notice:
+    return Notice(
+        "corrections_not_matched",
+        told(
+            "{file} is a corrected file: which rejects its rows put right is looked up when it is imported.",
+            file=file_name,
+        ),
+    )
+
+
+def _listed(original: _Original) -> ListedObject:
     """The file as if it lay in a bucket: same file, same identity."""
-    stat = path.stat()
+    stat = original.path.stat()
     return ListedObject(
         bucket=WORKSPACE,
-        key=path.name,
+        key=original.path.name,
         etag=str(stat.st_mtime_ns),
         size=stat.st_size,
         last_modified=datetime.fromtimestamp(int(stat.st_mtime), UTC),

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from import_pipeline.cli.console import (
     messages,
+    output,
     print_facts,
     print_json,
     print_table,
@@ -35,7 +36,7 @@ STEPS = ("opening", "reading", "checking", "searching for duplicates", "reportin
 def check(
     file: FileArgument,
     dataset: DatasetOption,
-    output: Annotated[
+    folder: Annotated[
         Path | None,
         typer.Option(
             "--output", "-o", help="Folder for the results. Default: check-<file>.", file_okay=False
@@ -48,25 +49,30 @@ def check(
     """Check a file on this machine: same reading, rules and duplicate search as an import.
 
     Needs no service and changes nothing. Writes clean.parquet, summary.html, errors.csv,
-    rejected.<format> and summary.json. Exit code: 0 all rows are good, 3 some are rejected, 4 the file
-    would be refused.
+    rejected.<format> and summary.json; of a zip a folder for each file in it. Exit code: 0 all rows are
+    good, 3 some are rejected, 4 a file would be refused.
     """
     from import_pipeline.catalog.discovery import load_datasets
-    from import_pipeline.local_check import check_file
+    from import_pipeline.local_check import check_files
     from import_pipeline.settings import load_settings
 
     settings = load_settings()
     chosen = choose_dataset(load_datasets(settings.datasets), dataset)
     stated = state_options(**options).options
-    folder = output or Path(f"check-{file.stem}")
+    folder = folder or Path(f"check-{file.stem}")
     with _Steps() as steps:
-        checked = check_file(file, chosen, stated, folder, steps.show, settings.language)
-    code = exit_code(checked.state, checked.counts.rejected if checked.counts else None)
+        checked = check_files(file, chosen, stated, folder, steps.show, settings.language)
+    codes = [exit_code(one.state, one.counts.rejected if one.counts else None) for one in checked]
+    facts = [_facts(one, code) for one, code in zip(checked, codes, strict=True)]
     if as_json:
-        print_json(_facts(checked, code))
+        archive = {"file": str(file), "dataset": chosen.name, "members": facts, "exit_code": max(codes)}
+        print_json(facts[0] if checked[0].path == file else archive)
     else:
-        _show(checked)
-    raise typer.Exit(code)
+        for one in checked:
+            if one.path != file:
+                output().print(f"\n{one.path.relative_to(file)}", soft_wrap=True, markup=False)
+            _show(one)
+    raise typer.Exit(max(codes))
 
 
 class _Steps:

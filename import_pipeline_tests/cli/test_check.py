@@ -1,9 +1,14 @@
 """`check` says without any service what an import would give."""
 
+import bz2
 import csv
+import gzip
 import json
+import lzma
+import zipfile
 
 import pyarrow.parquet as pq
+import pytest
 
 
 def test_a_clean_file_exits_with_0_and_leaves_its_rows(typed, tmp_path):
@@ -104,3 +109,59 @@ def test_an_option_with_a_value_that_is_not_allowed_names_those_that_are(typed, 
 
     assert checked.exit_code == 2
     assert "--date-order" in checked.words and "dmy, mdy, ymd" in checked.words
+
+
+def test_of_a_zip_each_file_is_checked_in_a_folder_of_its_own(typed, tmp_path):
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("2026/jan.csv", "email\na@b.example\n")
+        archive.writestr("/2026/feb.csv", "email\nnone\n")
+        archive.writestr("__MACOSX/2026/._jan.csv", "x")
+
+    checked = typed("check", "two.zip", "-d", "leads", "-o", "out", "--json")
+
+    assert checked.exit_code == 3
+    members = checked.json["members"]
+    assert [(m["file"], m["state"], m["counts"]["inserted"]) for m in members] == [
+        ("two.zip/2026/jan.csv", "checked", 1),
+        ("two.zip/2026/feb.csv", "checked", 0),
+    ]
+    assert (tmp_path / "out" / "1-jan.csv" / "clean.parquet").exists()
+    assert (tmp_path / "out" / "2-feb.csv" / "rejected.csv").exists()
+    assert "2026/feb.csv" in typed("check", "two.zip", "-d", "leads").out
+
+
+def test_a_zip_that_would_be_refused_says_why(typed, tmp_path):
+    with zipfile.ZipFile(tmp_path / "none.zip", "w") as archive:
+        archive.writestr(".DS_Store", "x")
+
+    checked = typed("check", "none.zip", "-d", "leads", "--json")
+
+    assert checked.exit_code == 4
+    assert checked.json["error"]["code"] == "empty_file"
+    assert (tmp_path / "check-none" / "summary.json").exists()
+
+
+def test_a_corrected_file_is_checked_without_our_columns_and_says_that_nothing_was_matched(typed, tmp_path):
+    """Its rejects go on naming the first upload: mended again, the file still corrects."""
+    rows = "".join(f"bad-{n};{n};acme/leads.csv@0123456789ab;message\n" for n in range(2, 32))
+    (tmp_path / "mended.csv").write_text(
+        f"email;_import_row;_import_upload;_import_errors\na@b.example;99;acme/leads.csv@0123456789ab;x\n{rows}",
+        encoding="utf-8",
+    )
+
+    checked = typed("check", "mended.csv", "-d", "leads", "-o", "out", "--json")
+
+    assert checked.exit_code == 3, "no share of rejects is too large for a correction"
+    assert [warning["code"] for warning in checked.json["warnings"]] == ["corrections_not_matched"]
+    assert pq.read_table(tmp_path / "out" / "clean.parquet")["extra"].null_count == 1
+    rejected = (tmp_path / "out" / "rejected.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert rejected[1].startswith("bad-2;2;acme/leads.csv@0123456789ab;")
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_file_is_checked_as_what_is_inside(typed, leads_file, compress):
+    leads_file.write_bytes(compress(leads_file.read_bytes()))
+
+    checked = typed("check", leads_file, "-d", "leads", "--json")
+
+    assert checked.json["counts"]["read"] == 3

@@ -1,12 +1,15 @@
 """A rejected file, mended and dropped in again: exactly its rows are repaired, wherever it comes from."""
 
+import io
 import json
 from typing import Any
 
+import openpyxl
 import psycopg
 
 from import_pipeline.ledger.outcomes import ask_for_reports
 from import_pipeline.orchestration import ending
+from import_pipeline.row_numbers import row_number
 from import_pipeline_tests.orchestration.conftest import World
 
 BAD = "E-mail;Nome;UF\nana@exemplo.com;Ana;SP\njoao@;João;SP\n;Sem e-mail;RJ\nbia@exemplo.com;Bia;ZZ\n"
@@ -97,18 +100,34 @@ def test_a_rejected_file_of_another_workspace_is_a_plain_file_with_a_warning(wor
     assert f";3;{other['upload_id']};" in rejected_file(world, other), "its rejects are its own"
 
 
-def test_a_dry_run_of_a_correction_says_what_publishing_gives(world: World) -> None:
-    first = world.import_file(KEY, BAD)
-    text = rejected_file(world, first).replace("joao@", "joao@exemplo.com")
-    world.put(MENDED, text, **{"dry-run": "true"})
-    assert world.tick()
-    dry = world.upload(MENDED)
-    real = world.import_file("uploads/acme/leads/real.csv", text)
+def test_a_workbook_of_two_sheets_is_mended_sheet_by_sheet(world: World) -> None:
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for month in ("Jan", "Fev!"):
+        sheet = book.create_sheet(month)
+        for row in (("E-mail", "Nome"), (f"{month[0]}1@exemplo.com", "Ana"), ("none", month)):
+            sheet.append(row)
+    first = world.import_file("uploads/acme/leads/leads.xlsx", saved(book))
+    assert (first["inserted"], first["rejected"]) == (2, 2)
 
-    assert dry["state"] == "checked"
-    names = ("read", "inserted", "updated", "unchanged", "duplicate", "rejected")
-    assert [dry[name] for name in names] == [real[name] for name in names]
-    assert real["inserted"] == 1
+    returned = openpyxl.load_workbook(io.BytesIO(world.get(f"{first['report_prefix']}rejected.xlsx")))
+    assert [str(sheet["C2"].value) for sheet in returned] == ["3", "Fev!!3"]
+    for sheet in returned:
+        sheet["A2"] = f"{sheet['B2'].value.strip('!')}2@exemplo.com"
+    mended = world.import_file("uploads/acme/leads/mended.xlsx", saved(returned))
+
+    assert (mended["state"], mended["inserted"]) == ("completed", 2)
+    rows = world.sql("SELECT email, _row_number FROM leads WHERE _upload_id = %s", mended["upload_id"])
+    assert {row["email"]: row["_row_number"] for row in rows} == {
+        "jan2@exemplo.com": 3,
+        "fev2@exemplo.com": row_number(1, 3),
+    }
+
+
+def saved(book: openpyxl.Workbook) -> bytes:
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
 
 
 def test_a_report_written_later_repeats_what_was_matched_when_the_correction_was_published(
