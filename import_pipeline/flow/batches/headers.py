@@ -18,6 +18,8 @@ from import_pipeline.language import told
 
 # The columns that a rejected.* of ours ends with.
 OUR_COLUMNS = ("_import_row", "_import_upload", "_import_errors")
+# In a rejected.json or .jsonl, the text of a row that is no object, which has no cells to go back in.
+OUR_TEXT = "_import_text"
 # Rows, blank ones included, among which a header is looked for.
 HEADER_SEARCHED = 50
 # A row that names so many columns, all required ones among them, is no title.
@@ -102,20 +104,30 @@ def declared_header(dataset: Dataset, cells: int) -> tuple[str, ...]:
     return tuple(column.name for column in dataset.columns)[:cells]
 
 
-def map_header(written: Sequence[str], dataset: Dataset, file_name: str) -> MappedHeader:
+def is_ours(header: Sequence[str]) -> bool:
+    """Whether a header ends with our three columns: it is that of a `rejected.*`."""
+    return tuple(cell.strip(WHITE_SPACE).lower() for cell in header[-len(OUR_COLUMNS) :]) == OUR_COLUMNS
+
+
+def map_header(
+    written: Sequence[str], dataset: Dataset, file_name: str, *, guarded: bool = False
+) -> MappedHeader:
     """Find the declared columns in a header.
 
     Two unknown columns of one name are both kept (`extra` numbers them). A column without a name is
     unknown, but no reason to refuse the file: exports often end each line with a delimiter. Where the
     dataset refuses unknown columns, a row that has something in it is a reject.
 
+    Args:
+        guarded: whether cells of a file of ours carry formula guards, as they do in text.
+
     Raises:
         DuplicateHeader: two headers name the same declared column.
         MissingColumns: a required column is not there.
         UnknownColumns: there are others, and the dataset refuses them.
     """
-    ours = tuple(cell.strip(WHITE_SPACE).lower() for cell in written[-len(OUR_COLUMNS) :]) == OUR_COLUMNS
-    header = tuple(unguard(pa.array(written, pa.string())).to_pylist() if ours else written)
+    ours = is_ours(written)
+    header = tuple(unguard(pa.array(written, pa.string())).to_pylist() if ours and guarded else written)
     theirs = header[: -len(OUR_COLUMNS)] if ours else header
     found = matched_columns(theirs, dataset)
     _refuse_duplicates(theirs, found, file_name)

@@ -19,7 +19,10 @@ import pyarrow.compute as pc
 from import_pipeline.flow.batches.headers import OUR_COLUMNS
 
 # What cells alone do not show; too many cells do, since they are written beyond our columns.
-SEALED_CODES = ("too_few_cells", "stray_quote", "unclosed_quote", "undecodable_text")
+SEALED_CODES = (
+    "too_few_cells", "stray_quote", "unclosed_quote", "undecodable_text",
+    "invalid_json", "not_an_object", "repeated_key",
+)  # fmt: skip
 _SEAL = r" ?\[(?:" + "|".join(SEALED_CODES) + r")(?:=\d+)? [0-9a-f]{8}\]\z"
 _PARTS = re.compile(r" ?\[(?P<code>\w+)(?:=(?P<absent>\d+))? (?P<checksum>[0-9a-f]{8})\]\Z")
 

@@ -57,11 +57,12 @@ def _inspect(
             told("{file} has nothing but blank lines.", file=source.name), remedy=told("Send the file again.")
         )
     # An empty array says nothing about columns, and lacks none.
-    mapped = map_header(_ours_last(keys), dataset, source.name) if rows else _nothing(dataset)
+    keys = _ours_last(keys)
+    mapped = map_header(keys, dataset, source.name) if rows else _nothing(dataset)
     lines = facts.physical_lines if file_format == "jsonl" else 0
     return InspectedFile(
         format=file_format,
-        header=mapped.header,
+        header=tuple(keys) if rows else mapped.header,  # keys carry no guard against formulas
         mapping=mapped.mapping,
         unknown=mapped.unknown,
         ours=mapped.ours,

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.flow.batches.headers import OUR_COLUMNS
+from import_pipeline.flow.batches.headers import OUR_COLUMNS, OUR_TEXT
 from import_pipeline.flow.batches.kinds import BOOLEAN, IMPRECISE, JSON, NUMBER
 from import_pipeline.flow.reports.csv_lines import text_of
 from import_pipeline.flow.reports.returned.shape import own_header, returned_rows
@@ -29,29 +29,33 @@ class JsonWriter:
 
     def __init__(self, path: Path, opened: OpenedUpload, dataset: Dataset):
         self._opened = opened
-        self._keys = [
-            json.dumps(name, ensure_ascii=False) + ": " for name in (*own_header(opened), *OUR_COLUMNS)
-        ]
+        names = (*own_header(opened), OUR_TEXT, *OUR_COLUMNS)
+        self._keys = [json.dumps(name, ensure_ascii=False) + ": " for name in names]
         self._form: Literal["json", "jsonl"] = "json" if opened.file.format == "json" else "jsonl"
         self._file = path.open("wb")
         self._written = False
 
     def add(self, rejected: pa.Table, errors: pa.Table) -> None:
-        """One object a row, its keys in the order of the header; what was null or not there is null."""
+        """One object a row, its keys in the order of the header; what was null or not there is null.
+
+        A row that was no object has its text under a key of ours, which other rows do not have.
+        """
         if rejected.num_rows == 0:
             return
         rows = returned_rows(self._opened, rejected, errors)
         values = [_values(cells, rows.kinds.get(at)) for at, cells in enumerate(rows.cells)]
+        text = pc.binary_join_element_wise(self._keys[len(values)], quoted(rows.overflow), "")
         number = pc.match_substring_regex(rows.rows, NUMBER_PATTERN)
         values += [
             pc.if_else(number, rows.rows, quoted(rows.rows)),
             quoted(rows.uploads),
             quoted(rows.errors),
         ]
-        pairs = [
-            pc.binary_join_element_wise(key, value, "") for key, value in zip(self._keys, values, strict=True)
-        ]
-        objects = pc.binary_join_element_wise("{", pc.binary_join_element_wise(*pairs, ", "), "}", "")
+        keys = [*self._keys[: -len(OUR_COLUMNS) - 1], *self._keys[-len(OUR_COLUMNS) :]]
+        pairs = [pc.binary_join_element_wise(*pair, "") for pair in zip(keys, values, strict=True)]
+        pairs.insert(len(keys) - len(OUR_COLUMNS), text)
+        inside = pc.binary_join_element_wise(*pairs, ", ", null_handling="skip")
+        objects = pc.binary_join_element_wise("{", inside, "}", "")
         if self._form == "jsonl":
             self._file.write(text_of(pc.binary_join_element_wise(objects, "\n", "")))
             return
