@@ -1,6 +1,6 @@
 """Corrections in the publish transaction: each reject is put right once, the first upload stays as it was."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,12 +12,15 @@ from import_pipeline.catalog.dataset import Dataset, Existing, SenderOptions
 from import_pipeline.errors import CorrectedMeanwhile
 from import_pipeline.flow.batches.corrections import TARGETS_SCHEMA
 from import_pipeline.flow.loading.outcomes import read_outcomes
+from import_pipeline.ledger.claims import lock_owned
 from import_pipeline.ledger.connection import connect
 from import_pipeline.ledger.outcomes import requeue
 from import_pipeline.ledger.queries import summary
 from import_pipeline.ledger.rejects import first_uploads
+from import_pipeline.ledger.uploads import lock_table_of
 from import_pipeline.records import Counts, PublishedUpload
 from import_pipeline.storage.store import write_parquet
+from import_pipeline_tests.flow.loading.test_overlaps import while_blocked
 from import_pipeline_tests.flow.loading.world import NOON, MadeUpload, World, at_once, thing, things
 
 LATER = NOON + timedelta(days=3)
@@ -180,6 +183,27 @@ def test_a_late_row_that_had_won_over_another_of_its_file_stops_the_publish(worl
         world.publish(made, staged)
     assert world.state(made) == "running"
     assert rejects(world, first)[1] == (3, None)
+
+
+def test_a_correction_waits_for_the_first_upload_before_it_takes_the_publish_lock(
+    world: World, as_owner: Callable[[str], str]
+) -> None:
+    """Whoever holds an upload's row may want the publish lock next: the other order would be a deadlock."""
+    dataset = things()
+    world.install(dataset)
+    first = a_first(world, dataset)
+    made = a_correction(world, dataset, first, {2: thing("x")})
+    staged = world.stage(made)
+    with connect(world.url) as holder:
+        lock_owned(holder, first, None)
+
+        def take_the_publish_lock() -> None:
+            holder.execute("SET LOCAL lock_timeout = '5s'")
+            lock_table_of(holder, "acme", "things")
+            holder.commit()
+
+        published = while_blocked(world, as_owner, lambda: world.publish(made, staged), take_the_publish_lock)
+    assert published.counts.inserted == 1
 
 
 def test_what_was_undone_meanwhile_cannot_be_corrected(world: World) -> None:
