@@ -49,7 +49,7 @@ def inspect_parquet(
     mapped = map_header(schema.names, dataset, source.name)
     return InspectedFile(
         format="parquet",
-        header=mapped.header,
+        header=tuple(schema.names),  # names carry no guard against formulas
         mapping=mapped.mapping,
         unknown=mapped.unknown,
         ours=mapped.ours,

@@ -16,6 +16,7 @@ from import_pipeline.flow.batches.parquetfiles.files import opened_parquet
 from import_pipeline.flow.batches.parquetfiles.inspecting import schema_of
 from import_pipeline.flow.batches.parquetfiles.nested import is_nested, json_texts
 from import_pipeline.flow.batches.parquetfiles.texts import decoded, is_text, text_and_kinds
+from import_pipeline.flow.batches.sealing import take_seals
 from import_pipeline.flow.batches.source import Source
 from import_pipeline.records import IgnoredRow, InspectedFile, LineCount
 
@@ -37,6 +38,7 @@ class ParquetReader:
         self._types = [field.type for field in schema_of(inspected)]
         typed = [position for position, kind in enumerate(self._types) if not is_text(kind)]
         self._schema = batch_schema(len(self._types), typed)
+        self._ours = inspected.ours
         self._mapped = set(inspected.mapping.values())
         # Without names: a header is not repeated here, and a row may say the same as its column is called.
         self._ignoring = IgnoredRows(dataset, [""] * len(inspected.header))
@@ -92,9 +94,9 @@ class ParquetReader:
             kinds.append(kind)
         problem = pc.if_else(pa.array(undecodable), "undecodable_text", pa.scalar(None, pa.string()))
         overflow = pa.nulls(part.num_rows, pa.string())
-        return pa.Table.from_arrays(
-            [numbers, numbers, problem, overflow, *texts, *kinds], schema=self._schema
-        )
+        own = [numbers, numbers, problem, overflow]
+        table = pa.Table.from_arrays([*own, *texts, *kinds], schema=self._schema)
+        return take_seals(table, len(texts)) if self._ours else table
 
 
 def _typed(values: pa.Array) -> tuple[pa.Array, pa.Array]:
