@@ -105,6 +105,7 @@ def test_every_materialization_tells_counts_seconds_and_links(world: World) -> N
     assert imported["seconds split"].value >= 0
     assert imported["seconds stage"].value > 0
     assert upload["report_prefix"] in imported["errors.csv link"].value
+    assert f"{upload['report_prefix']}summary.html" in imported["page link"].value
     assert "X-Amz-Signature=" in imported["errors.csv link"].value, "newer regions refuse older signatures"
     assert "| 3 | E-mail |" in imported["first rejects"].value
     assert materializations[AssetKey(["rejected", "leads"])]["code not_an_email"].value == 1
