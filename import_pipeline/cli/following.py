@@ -146,11 +146,11 @@ class Follower:
         self.names: dict[str, str] = {}
         self.seen: dict[str, UploadSummary | None] = {}
 
-    def add(self, upload_id: str, name: str) -> None:
-        """Follow one more upload; `name` is what people see."""
+    def add(self, upload_id: str, name: str, seen: UploadSummary | None = None) -> None:
+        """Follow one more upload; `name` is what people see, `seen` what the ledger says, if it was asked."""
         self.names[upload_id] = name
-        self.seen[upload_id] = None
-        self.board.show(upload_id, name, None)
+        self.seen[upload_id] = seen
+        self.board.show(upload_id, name, seen)
 
     def look(self) -> bool:
         """Ask the ledger once; whether every upload is finished."""
@@ -161,7 +161,7 @@ class Follower:
                 self.board.show(upload_id, name, seen)
                 if seen is not None and seen.state == "expanded":
                     for member in members(self.conn, upload_id):
-                        self.add(member.upload_id, member.file_name)
+                        self.add(member.upload_id, member.file_name, member)
         self.conn.rollback()  # a look is one snapshot; an open one would hold up vacuum
         return all(seen is not None and is_finished(seen) for seen in self.seen.values())
 

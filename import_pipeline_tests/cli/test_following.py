@@ -3,8 +3,9 @@
 import pytest
 
 from import_pipeline.cli.following import Follower, Lines
+from import_pipeline.ledger.members import members_of
 from import_pipeline.ledger.outcomes import mark_reported
-from import_pipeline_tests.ledger.conftest import add, move
+from import_pipeline_tests.ledger.conftest import add, expanded, move
 
 
 @pytest.fixture
@@ -68,3 +69,18 @@ def test_without_a_terminal_each_piece_of_news_is_one_line(ledger, follower, cap
     assert lines == [
         "a.csv: waits to be noticed", "a.csv: waits (place 1)", "a.csv: running, 0 %", "a.csv: cancelled",
     ]  # fmt: skip
+
+
+def test_an_archive_is_followed_until_each_file_in_it_is_finished(ledger, follower, capsys):
+    archive = expanded(ledger, "a.csv", "b.csv")
+    follower.add(archive, "leads.zip")
+    assert not follower.look()
+
+    for member in members_of(ledger, archive):
+        move(ledger, member.upload_id, "cancelled")
+
+    assert follower.look()
+    assert [seen.file_name for seen in follower.finished()][1:] == ["leads.zip › a.csv", "leads.zip › b.csv"]
+    lines = capsys.readouterr().err.splitlines()
+    assert "leads.zip: expanded" in lines
+    assert "leads.zip › b.csv: cancelled" in lines

@@ -6,7 +6,8 @@ import pytest
 import typer
 
 from import_pipeline.cli.looking import moment_of
-from import_pipeline_tests.ledger.conftest import add, move
+from import_pipeline.ledger.members import members_of
+from import_pipeline_tests.ledger.conftest import add, expanded, move
 
 REPORT = "reports/acme/leads/x/"
 
@@ -151,3 +152,17 @@ def test_an_upload_without_a_report_says_how_far_it_is(typed, ledger):
 
     assert shown.exit_code == 1
     assert "is detected and has no report yet" in shown.words
+
+
+def test_the_files_of_an_archive_stand_below_it(typed, ledger):
+    archive = expanded(ledger, "a.csv", "b.csv")
+    add(ledger, "plain.csv")
+    members = [member.upload_id for member in members_of(ledger, archive)]
+
+    lines = typed("history").out.splitlines()
+
+    names = [line.rstrip().split("  leads")[0].rstrip() for line in lines if "@" in line]
+    assert names[1:] == [archive, *(f"  {member}" for member in members)]
+    shown = typed("status", archive).out
+    assert all(member in shown for member in members)
+    assert archive in typed("status", members[0]).out

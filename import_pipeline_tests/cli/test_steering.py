@@ -5,9 +5,11 @@ What `cancel` does in Dagster is held by orchestration/test_control.py.
 
 import pytest
 
+from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.ledger.members import record_expanded
 from import_pipeline.ledger.outcomes import mark_reported
 from import_pipeline.ledger.uploads import get_upload
-from import_pipeline_tests.ledger.conftest import add, move
+from import_pipeline_tests.ledger.conftest import add, inside, move
 
 
 @pytest.fixture
@@ -122,3 +124,42 @@ def test_all_failed_uploads_are_launched_again_and_no_other(typed, ledger, sent)
 @pytest.mark.parametrize("line", [(), ("x", "--failed")], ids=["neither", "both"])
 def test_retry_wants_either_names_or_all_failed(typed, settings, line):
     assert typed("retry", *line).exit_code == 2
+
+
+def test_an_archive_stands_for_the_files_in_it(typed, ledger, sent):
+    """Retrying it launches its failed files again, cancelling it those that wait; others are left alone."""
+    done, failed = archive_of(ledger, sent, "done.csv", "failed.csv")
+    for upload, state in ((done, "completed"), (failed, "failed")):
+        move(ledger, upload, "running")
+        move(ledger, upload, state)
+
+    again = typed("retry", sent)
+
+    assert again.exit_code == 0
+    assert get_upload(ledger, failed).state == "detected"
+    assert get_upload(ledger, done).state == "completed"
+
+    cancelled = typed("cancel", sent)
+
+    assert cancelled.exit_code == 0
+    assert get_upload(ledger, failed).state == "cancelled"
+    assert get_upload(ledger, done).state == "completed"
+
+
+def test_a_file_whose_archive_is_gone_cannot_be_launched_again(typed, ledger, sent, s3, settings):
+    [member] = archive_of(ledger, sent, "a.csv")
+    move(ledger, member, "cancelled")
+    s3.delete_object(Bucket=settings.require_bucket(), Key=get_upload(ledger, sent).key)
+
+    again = typed("retry", member)
+
+    assert again.exit_code == 1
+    assert "its original is gone" in again.words
+
+
+def archive_of(ledger, upload, *names):
+    """Make an upload an archive; the upload ids of the files in it."""
+    move(ledger, upload, "running")
+    arrivals = [inside(upload, name) for name in names]
+    record_expanded(ledger, upload, arrivals, skipped=0, sha256="0" * 64, options=SenderOptions())
+    return [arrival.upload_id for arrival in arrivals]

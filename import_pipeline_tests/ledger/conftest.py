@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -10,9 +11,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.flow.arrivals.decision import Arrival
 from import_pipeline.ledger.arrivals import record_arrivals
 from import_pipeline.ledger.connection import connect
+from import_pipeline.ledger.members import record_expanded
 from import_pipeline.ledger.states import TRANSITIONS
 from import_pipeline.records import ListedObject, Token
 
@@ -75,6 +78,21 @@ def add(conn: psycopg.Connection, name: str = "a.csv", **options: object) -> str
     new = arrival(name, **options)  # type: ignore[arg-type]
     assert record_arrivals(conn, [new]) == 1
     return new.upload_id
+
+
+def inside(parent: str, member: str) -> Arrival:
+    """A file in an archive, as its arrival."""
+    new = arrival(f"leads.zip/{member}")
+    return replace(new, parent=parent, member=member, file_name=f"leads.zip › {member}")
+
+
+def expanded(conn: psycopg.Connection, *names: str, options: SenderOptions | None = None) -> str:
+    """An archive whose files are uploads; its upload id."""
+    archive = add(conn, "leads.zip")
+    move(conn, archive, "running")
+    arrivals = [inside(archive, name) for name in names]
+    record_expanded(conn, archive, arrivals, skipped=1, sha256="0" * 64, options=options or SenderOptions())
+    return archive
 
 
 def path_to(state: str) -> list[str]:

@@ -1,13 +1,11 @@
 """Archives and their members in the ledger: recorded once, found again, decided under one lock."""
 
 import threading
-from dataclasses import replace
 
 import psycopg
 import pytest
 
 from import_pipeline.catalog.dataset import SenderOptions
-from import_pipeline.flow.arrivals.decision import Arrival
 from import_pipeline.ledger.arrivals import known_identities, waiting
 from import_pipeline.ledger.connection import connect
 from import_pipeline.ledger.events import timeline
@@ -24,20 +22,7 @@ from import_pipeline.ledger.outcomes import requeue
 from import_pipeline.ledger.queries import find_uploads, history, members, summary
 from import_pipeline.ledger.states import RERUN_STATES
 from import_pipeline.ledger.uploads import get_upload
-from import_pipeline_tests.ledger.conftest import add, arrival, move
-
-
-def inside(parent: str, member: str) -> Arrival:
-    new = arrival(f"leads.zip/{member}")
-    return replace(new, parent=parent, member=member, file_name=f"leads.zip › {member}")
-
-
-def expanded(conn: psycopg.Connection, *names: str, options: SenderOptions | None = None) -> str:
-    archive = add(conn, "leads.zip")
-    move(conn, archive, "running")
-    arrivals = [inside(archive, name) for name in names]
-    record_expanded(conn, archive, arrivals, skipped=1, sha256="0" * 64, options=options or SenderOptions())
-    return archive
+from import_pipeline_tests.ledger.conftest import add, expanded, inside, move
 
 
 def test_an_expanded_archive_and_its_members_are_in_the_ledger_and_wait_to_be_launched(
