@@ -13,6 +13,7 @@ import pyarrow as pa
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.flow.reports.returned.delimited import DelimitedWriter
 from import_pipeline.flow.reports.returned.json_lines import JsonWriter
+from import_pipeline.flow.reports.returned.parquet import ParquetWriter
 from import_pipeline.flow.reports.returned.workbook import WorkbookWriter
 from import_pipeline.records import FileFormat, InspectedFile, OpenedUpload
 
@@ -57,6 +58,7 @@ _FORMS: Mapping[FileFormat, ReturnedForm] = {
     "csv": CSV,
     "json": ReturnedForm("rejected.json", "application/json", JsonWriter),
     "jsonl": ReturnedForm("rejected.jsonl", "application/x-ndjson", JsonWriter),
+    "parquet": ReturnedForm("rejected.parquet", "application/vnd.apache.parquet", ParquetWriter),
     **dict.fromkeys(("xlsx", "xlsm", "xlsb", "xls", "ods"), XLSX),
 }
 REJECTED_NAMES = tuple(sorted({form.name for form in (*_FORMS.values(), TSV)}))
