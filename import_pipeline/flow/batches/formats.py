@@ -3,6 +3,7 @@
 Zip and OLE2 files are told apart in `containers.py`, texts in `text_forms.py`; nothing is read here.
 """
 
+import codecs
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,7 +67,7 @@ _NO_TABLE = {
     "xml": (told("an XML document"), _SEND_TABLE),
 }
 _CONTROLS = bytes(b for b in range(32) if b not in b"\t\n\r\f\v\x1b")
-_MOST_CONTROLS = 0.1
+_MOST_CONTROLS, _MOST_CONTROLS_BEYOND_UTF_8 = 0.1, 0.02
 _ENOUGH_BYTES = 256
 _NULS_OF_UTF_16 = 0.25
 
@@ -190,8 +191,19 @@ def _refuse_known(name: str, start: bytes) -> None:
 
 
 def _is_binary(part: bytes) -> bool:
+    """Whether there are more control characters than in text; NULs alone pad the cells of some exports."""
+    if len(part) < _ENOUGH_BYTES:
+        return False
     controls = len(part) - len(part.translate(None, delete=_CONTROLS))
-    return controls > _MOST_CONTROLS * len(part) and len(part) >= _ENOUGH_BYTES
+    if controls > _MOST_CONTROLS * len(part):
+        return True
+    if controls - part.count(0) <= _MOST_CONTROLS_BEYOND_UTF_8 * len(part):
+        return False
+    try:
+        codecs.utf_8_decode(part, "strict", False)
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def _format_of_text(name: str, start: bytes, encoding: str | None) -> FileFormat:

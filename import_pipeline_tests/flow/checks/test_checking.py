@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pandera.pandas as pandera
@@ -139,6 +140,25 @@ def test_a_batch_of_nothing_but_rows_that_cannot_be_parted():
         PAIRS, [("A", "1", "2"), ("B", None, None)], problems={2: "stray_quote", 3: "too_few_cells"}
     )
     assert told(checked) == [[2, "", "stray_quote"], [3, "", "too_few_cells"]]
+
+
+def test_an_unclosed_quote_is_told_with_the_line_where_it_opens():
+    rows = [("A", "1", "2"), ("A", "1", None), ("A", None, None)]
+    checked = check(PAIRS, rows, problems={3: "unclosed_quote", 4: "unclosed_quote"})
+    messages = [error["message"] for error in checked.errors.to_pylist()]
+    assert messages == [
+        f"Row {row}: a quote opens a cell in line {row} and is never closed." for row in (3, 4)
+    ]
+    assert checked.clean["_row_number"].to_pylist() == [2]
+
+
+def test_a_strict_dataset_rejects_what_stands_in_a_column_without_a_name():
+    strict = replace(PAIRS, unknown_columns="refuse")
+    checked = check(strict, [("A", "1", "2", " "), ("A", "1", "2", "x")], header=(*PAIR, ""))
+    assert [(e["row_number"], e["code"], e["message"]) for e in checked.errors.to_pylist()] == [
+        (3, "cell_without_header", 'Row 3: "x" stands in a column without a name.')
+    ]
+    assert checked.clean["_row_number"].to_pylist() == [2]
 
 
 def test_rejects_are_the_rows_as_they_came():

@@ -2,16 +2,19 @@
 
 import csv
 import io
+import random
 import re
 from dataclasses import dataclass
 from typing import Literal
 
+import pandas
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from import_pipeline.catalog.dataset import SenderOptions
-from import_pipeline.errors import PermanentImportError
-from import_pipeline_tests.flow.batches.reading_back import people, read_back
+from import_pipeline.errors import PermanentImportError, UnsupportedFormat
+from import_pipeline_tests.flow.batches.reading_back import inspect, people, read_back
 
 LINE_ENDS = ("\n", "\r\n", "\r")
 BLANK = " \t\r\n\v\f"
@@ -187,3 +190,21 @@ def test_any_bytes_end_in_rows_or_a_named_refusal(data: bytes, header: bytes, ch
     assert done.split.read == len(done.rows)
     whole = read_back(header + data)
     assert whole.rows == done.rows
+
+
+@pytest.mark.parametrize("size", [300, 5_000, 200_000])
+def test_random_bytes_are_refused_by_what_they_are(size: int) -> None:
+    """Not as a table that lacks a column."""
+    with pytest.raises(UnsupportedFormat, match="binary data"):
+        inspect(random.Random(size).randbytes(size))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("sep", [",", ";", "\t", "|"])
+def test_what_pandas_writes_is_read_back_exactly(encoding: str, sep: str) -> None:
+    frame = pandas.DataFrame(
+        {"nome": ["José", 'a "b"', "", "x,y;z\tw|v"], "cidade": ["São\nPaulo", "'q'", "d'água", "00123"]}
+    )
+    done = read_back(frame.to_csv(index=False, sep=sep, lineterminator="\n").encode(encoding))
+    assert done.cells == frame.to_numpy().tolist()
+    assert done.problems == []
