@@ -253,6 +253,30 @@ def test_a_bad_file_is_refused_once_with_a_report_and_kept(
     assert retries == []
 
 
+def test_senders_are_told_in_the_language_of_the_settings(world: World, monkeypatch) -> None:
+    """Row messages, the page and a refusal; codes, and what operators read, stay as they are."""
+    monkeypatch.setenv("IMPORT_PIPELINE_LANGUAGE", "pt")
+    imported = world.import_file(KEY, BAD)
+    refused = world.import_file("uploads/acme/leads/vazio.csv", b"")
+
+    errors = rows_of(world.get(f"{imported['report_prefix']}errors.csv"))
+    assert (errors[0]["code"], errors[0]["message"]) == (
+        "not_an_email", 'Linha 3, coluna "E-mail": "joao@" não é um endereço de e-mail.',
+    )  # fmt: skip
+    page = world.get(f"{imported['report_prefix']}summary.html").decode()
+    assert '<html lang="pt-BR">' in page
+    assert "1 de 4 linhas de leads.csv foram importadas; 3 voltaram com erros." in page
+    assert (
+        "vazio.csv está vazio: tem 0 bytes." in world.get(f"{refused['report_prefix']}summary.html").decode()
+    )
+    summary = json.loads(world.get(f"{refused['report_prefix']}summary.json"))
+    assert (summary["error"]["code"], summary["error"]["remedy"]) == (
+        "empty_file",
+        "Envie o arquivo de novo.",
+    )
+    assert refused["error_message"].endswith("vazio.csv is empty: it has 0 bytes.")
+
+
 def test_a_refusal_for_too_many_rejects_comes_with_the_rows(world: World) -> None:
     upload = world.import_file(KEY, b"E-mail\n" + b"nobody\n" * 30)
 
