@@ -29,7 +29,7 @@ from import_pipeline.records import IgnoredRow, InspectedFile, LineCount, Sheet
 from import_pipeline.row_numbers import row_number
 
 # Cells and rows turned at once: what Python objects exist at a time.
-_CELLS_AT_ONCE, _ROWS_AT_ONCE = 250_000, 16_384
+_CELLS_AT_ONCE, _ROWS_AT_ONCE = 1_000_000, 16_384
 BETWEEN_CELLS = "\t"
 
 
@@ -115,20 +115,18 @@ class WorkbookReader:
         sheet, count = self._inspected.sheets[index], len(values)
         width = len(self._inspected.header)
         columns: list[tuple[Any, Kinds] | None] = [None] * width
-        beyond: list[Any] = []
         filled = np.zeros(count, bool)
-        by_column = dict(enumerate(zip(*values, strict=True), first_column))
-        for at in sorted(by_column.keys() | marks.keys()):
+        named = max(len(sheet.columns) - first_column, 0)
+        inside = values if len(values[0]) <= named else [row[:named] for row in values]
+        by_column = dict(enumerate(zip(*inside, strict=True), first_column))
+        for at in sorted(by_column.keys() | {at for at in marks if at < len(sheet.columns)}):
             text, found = column_cells(by_column.get(at) or [""] * count, marks.get(at), first_row)
-            if at < len(sheet.columns):
-                columns[sheet.columns[at]] = (text, found)
-                if not filled.all():
-                    filled |= (found != 0) | _not_blank(text)
-                continue
-            has_cell = (found != 0) | _not_blank(text)
-            if has_cell.any():
-                beyond.append((has_cell, text))
-                filled |= has_cell
+            columns[sheet.columns[at]] = (text, found)
+            if not filled.all():
+                filled |= (found != 0) | _not_blank(text)
+        beyond = _beyond(values, first_column, len(sheet.columns), marks, first_row)
+        for has_cell, _ in beyond:
+            filled |= has_cell
         return self._batch(columns, beyond, filled, index, first_row)
 
     def _batch(
@@ -175,6 +173,31 @@ def _padded(loaded: LoadedSheet, last: int) -> Iterator[Sequence[Any]]:
     """The sheet's rows, and empty ones up to the last marked row: calamine ends at the last value."""
     blank = [""] * loaded.width
     return chain(loaded.rows(), (blank for _ in range(loaded.last_row, last)))
+
+
+def _beyond(
+    values: Sequence[Sequence[Any]],
+    first_column: int,
+    named: int,
+    marks: dict[int, ColumnMarks],
+    first_row: int,
+) -> list[tuple[npt.NDArray[np.bool_], Any]]:
+    """Columns behind the header that have a cell in these rows: where they have one, and its text."""
+    count, start = len(values), max(named - first_column, 0)
+    tails = [row[start:] for row in values] if len(values[0]) > start else []
+    blank = [""] * (len(values[0]) - start)
+    marked = {at for at in marks if at >= named}
+    by_column = {}
+    if any(tail != blank for tail in tails):
+        columns = enumerate(zip(*tails, strict=True), first_column + start)
+        by_column = {at: column for at, column in columns if column.count("") < count}
+    found = []
+    for at in sorted(by_column.keys() | marked):
+        text, kinds = column_cells(by_column.get(at) or [""] * count, marks.get(at), first_row)
+        has_cell = (kinds != 0) | _not_blank(text)
+        if has_cell.any():
+            found.append((has_cell, text))
+    return found
 
 
 def _not_blank(text: Any) -> npt.NDArray[np.bool_]:

@@ -37,6 +37,7 @@ _CELLS = frozenset({_FORMULA, _LABEL_SHARED, _NUMBER, _LABEL, _BOOL_OR_ERROR, _R
 _HEAD, _CELL = struct.Struct("<HH"), struct.Struct("<HHH")
 _CALCULATE_ON_LOAD = 0x0002
 _BIFF_8 = 0x0600
+_COLUMNS = 256
 _NO_NUMBER, _IS_ERROR, _IS_EMPTY = b"\xff\xff", 2, 3
 
 
@@ -138,9 +139,13 @@ def _sheet(stream: bytes, offset: int, formats: dict[int, Meaning]) -> SheetReco
     for kind, content in _records_from(stream, offset):
         if kind in _CELLS:
             row, column, style = _CELL.unpack_from(content)
+            if column >= _COLUMNS:
+                raise ValueError("a cell outside of the sheet")
             found.cell(row, column, _meaning(kind, content, formats.get(style)))
         elif kind == _MANY_RK:
             row, first = _HEAD.unpack_from(content)
+            if first + (len(content) - 6) // 6 > _COLUMNS:
+                raise ValueError("a cell outside of the sheet")
             for at in range(4, len(content) - 7, 6):
                 style = int.from_bytes(content[at : at + 2], "little")
                 found.cell(row, first + (at - 4) // 6, formats.get(style))

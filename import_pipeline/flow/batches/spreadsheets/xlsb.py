@@ -7,6 +7,7 @@ formula that was never calculated (the format always stores a result), and what 
 import posixpath
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -91,7 +92,8 @@ class XlsbWorkbook:
 
     def __init__(self, path: Path, package: Package):
         self._path, self._package, self._file = path, package, package.name
-        self._parts = dict(self._listed())
+        with self._records_expected("xl/workbook.bin"):
+            self._parts = dict(self._listed())
         self.sheets = tuple(ListedSheet(name, visible) for name, (_, visible) in self._parts.items())
         self._read: dict[str, SheetRecords] = {}
         self._filled = 0
@@ -142,13 +144,22 @@ class XlsbWorkbook:
                 yield name, (part, int.from_bytes(content[:4], "little") == 0)
 
     def _all(self, part: str) -> Iterator[tuple[int, bytes]]:
+        return records(self._package.chunks(part))
+
+    @contextmanager
+    def _records_expected(self, part: str) -> Iterator[None]:
+        """Refuse a part whose records are not what they should be."""
         try:
-            yield from records(self._package.chunks(part))
-        except (ValueError, struct.error) as error:
+            yield
+        except (ValueError, IndexError, struct.error) as error:
             raise corrupt(self._file, told("{part} is not made of records", part=part)) from error
 
     @cached_property
     def _formats(self) -> dict[int, Meaning]:
+        with self._records_expected("xl/styles.bin"):
+            return self._read_formats()
+
+    def _read_formats(self) -> dict[int, Meaning]:
         part = self._package.find("xl/styles.bin")
         codes: dict[int, str] = {}
         cells: list[int] = []
@@ -164,10 +175,14 @@ class XlsbWorkbook:
 
     def _records(self, sheet: str) -> SheetRecords:
         """One pass over a sheet: record by record, since nothing else tells where the next one begins."""
-        if sheet in self._read:
-            return self._read[sheet]
-        found, row, part = SheetRecords(), 0, self._parts[sheet][0]
-        formats = self._formats
+        if sheet not in self._read:
+            part = self._parts[sheet][0]
+            with self._records_expected(part):
+                self._read[sheet] = self._sheet(part)
+        return self._read[sheet]
+
+    def _sheet(self, part: str) -> SheetRecords:
+        found, row, formats = SheetRecords(), 0, self._formats
         for kind, content in self._all(part):
             if kind == _ROW:
                 row = int.from_bytes(content[:4], "little")
@@ -182,13 +197,13 @@ class XlsbWorkbook:
             elif kind == _MERGED:
                 first, last, _, _ = _RANGE.unpack_from(content)
                 found.merged.append((first + 1, last + 1))
-        self._read[sheet] = found
         return found
 
     def _check_strings(self) -> None:
         """Count the shared texts before they are loaded."""
         part = self._package.find("xl/sharedStrings.bin")
-        count = sum(kind == _STRING for kind, _ in self._all(part)) if part else 0
+        with self._records_expected("xl/sharedStrings.bin"):
+            count = sum(kind == _STRING for kind, _ in self._all(part)) if part else 0
         if count > MOST_CELLS:
             raise too_large(self._file, told("texts"), count, MOST_CELLS)
 

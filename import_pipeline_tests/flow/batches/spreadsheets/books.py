@@ -171,3 +171,16 @@ def text_cell(place: str, value: str) -> bytes:
 
 
 HEADER_ROW = b'<row r="1">' + text_cell("A1", "Nome") + text_cell("B1", "Valor") + b"</row>"
+
+
+def open_document(rows: bytes) -> bytes:
+    """An ods whose only sheet has this XML for its rows."""
+    spaces = "".join(f' xmlns:{name}="urn:{name}"' for name in ("office", "table", "text", "calcext"))
+    content = (
+        b"<office:document-content%s><office:body><office:spreadsheet>"
+        b'<table:table table:name="Plan1">%s</table:table>'
+        b"</office:spreadsheet></office:body></office:document-content>"
+    )
+    return books.with_parts(
+        books.ods({"Plan1": [["Nome"]]}), {"content.xml": content % (spaces.encode(), rows)}
+    )

@@ -141,19 +141,7 @@ def test_an_error_of_an_open_document_is_told_by_its_name():
         b"<table:table-row>" + text % b"Nome" + text % b"Valor" + b"</table:table-row>"
         b'<table:table-row table:number-rows-repeated="2">' + text % b"Ana" + error + b"</table:table-row>"
     )
-    assert column_of(open_document(rows)) == [("#N/A", kinds.ERROR_VALUE)] * 2
-
-
-def open_document(rows: bytes) -> bytes:
-    spaces = "".join(f' xmlns:{name}="urn:{name}"' for name in ("office", "table", "text", "calcext"))
-    content = (
-        b"<office:document-content%s><office:body><office:spreadsheet>"
-        b'<table:table table:name="Plan1">%s</table:table>'
-        b"</office:spreadsheet></office:body></office:document-content>"
-    )
-    return books.with_parts(
-        books.ods({"Plan1": [["Nome"]]}), {"content.xml": content % (spaces.encode(), rows)}
-    )
+    assert column_of(books.open_document(rows)) == [("#N/A", kinds.ERROR_VALUE)] * 2
 
 
 def test_a_formula_is_its_stored_result_and_never_calculated():
