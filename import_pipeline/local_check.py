@@ -52,6 +52,8 @@ ATTEMPT = "check"
 LOCAL = {"checked_locally": True}
 MEMORY_LIMIT = "512MB"
 CLEAN_FILE = "clean.parquet"
+# A name in a zip may be longer than a file system's 255 bytes; a character has at most 4.
+LONGEST_FOLDER = 60
 
 Progress = Callable[[str, float], None]
 
@@ -103,7 +105,7 @@ def check_files(
     checked = []
     for number, member in enumerate(members, 1):
         source = MemberSource(archive, member.name)
-        folder = output / f"{number}-{make_safe(member.name.rsplit('/', 1)[-1])}"
+        folder = output / f"{number}-{make_safe(member.name.rsplit('/', 1)[-1])[-LONGEST_FOLDER:]}"
         original = _Original(source, path, None, member.name)
         checked.append(_check(original, dataset, options, folder, progress, language))
     return tuple(checked)

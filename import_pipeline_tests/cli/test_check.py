@@ -165,3 +165,14 @@ def test_a_compressed_file_is_checked_as_what_is_inside(typed, leads_file, compr
     checked = typed("check", leads_file, "-d", "leads", "--json")
 
     assert checked.json["counts"]["read"] == 3
+
+
+def test_a_name_too_long_for_a_folder_is_cut(typed, tmp_path):
+    name = "é" * 300 + ".csv"
+    with zipfile.ZipFile(tmp_path / "long.zip", "w") as archive:
+        archive.writestr(name, "E-mail\nana@x.example\n")
+
+    checked = typed("check", "long.zip", "-d", "leads", "-o", "out", "--json")
+
+    assert checked.json["exit_code"] == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"1-{name[-60:]}"]
