@@ -24,6 +24,8 @@ METHODS = [("**.py", "python"), ("**.html.j2", "jinja2.ext:babel_extract")]
 # Function names whose first argument is a sentence: `told` in code, `t` in the page's template.
 KEYWORDS = {"told": None, "t": None}
 TRANSLATED = ("pt",)
+# The same bytes whenever it is compiled.
+NO_DATE = "2000-01-01 00:00+0000"
 # Lines of a catalogue's header that would change with every run, or say nothing.
 UNWANTED = tuple(
     f'"{name}:'
@@ -65,7 +67,14 @@ def updated(language: str) -> Catalog:
     if path.exists():
         with path.open("rb") as file:
             old = read_po(file, locale=language)
-    new = Catalog(locale=language, header_comment=HEADER, fuzzy=False, charset="utf-8")
+    new = Catalog(
+        locale=language,
+        header_comment=HEADER,
+        fuzzy=False,
+        charset="utf-8",
+        creation_date=NO_DATE,
+        revision_date=NO_DATE,
+    )
     for sentence in sorted(set(sentences()), key=lambda s: (s.file, s.template)):
         known = old.get(sentence.template)
         string = (known.string if known else "") or _wordless(sentence.template)
