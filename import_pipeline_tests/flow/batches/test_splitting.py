@@ -1,5 +1,6 @@
 """Files with one stated fault each, and what a split promises of every file."""
 
+import gzip
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -140,15 +141,30 @@ def test_batches_are_numbered_bounded_and_no_slivers() -> None:
     assert all(re.fullmatch(r"staging/batches/\d{4}\.parquet", b.key) for b in batches)
 
 
-def test_a_repeated_try_writes_the_same_keys_and_bytes(tmp_path: Path) -> None:
+def test_progress_of_a_compressed_file_is_told_in_bytes_as_sent(tmp_path: Path) -> None:
+    data = b"nome;cidade\n" + b"Ana;Rio\n" * 100_000
+    packed = gzip.compress(data)
+    inspected = inspect_file(BytesSource(packed), PEOPLE, SenderOptions())
+    said: list[tuple[int, int]] = []
+    split_file(
+        BytesSource(packed, 500), inspected, PEOPLE, options=SenderOptions(), store=LocalStore(tmp_path),
+        staging="s/", progress=lambda done, rows: said.append((done, rows)),
+    )  # fmt: skip
+    assert said[-1] == (len(packed), 100_000)
+    assert [done for done, _ in said] == sorted(done for done, _ in said)
+    assert said[0][0] <= 1000
+
+
+def test_a_repeated_try_writes_the_same_keys_and_bytes(s3, bucket_name: str) -> None:
     data = b"nome;cidade\n" + b"Ana;Rio\n" * 100
     inspected = inspect_file(BytesSource(data), PEOPLE, SenderOptions(), rows_per_batch=30)
     written = []
     for chunk_bytes in (17, 1000):
-        source, store = BytesSource(data, chunk_bytes), LocalStore(tmp_path)
-        split_file(source, inspected, PEOPLE, options=SenderOptions(), store=store, staging="s/")
-        written.append([(key, store.get_bytes(key)) for key in store.list_keys("s/")])
+        source, store = BytesSource(data, chunk_bytes), Bucket(s3, bucket_name)
+        split_file(source, inspected, PEOPLE, options=SenderOptions(), store=store, staging="staging/")
+        written.append([(key, store.get_bytes(key)) for key in store.list_keys("staging/")])
     assert written[0] == written[1]
+    assert len(written[0]) == 4
 
 
 def test_progress_is_told_once_a_chunk_and_ends_with_everything(tmp_path: Path) -> None:
