@@ -2,19 +2,27 @@
 
 import bz2
 import gzip
+import hashlib
 import io
 import json
 import lzma
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.flow.batches.kinds import NUMBER, TEXT
-from import_pipeline_tests.flow.batches.reading_back import read_back
+from import_pipeline.flow.batches.opening import inspect_file
+from import_pipeline.flow.batches.source import ObjectSource
+from import_pipeline.flow.batches.splitting import split_file
+from import_pipeline.storage.bucket import Bucket
+from import_pipeline.storage.store import LocalStore, read_parquet
+from import_pipeline_tests.flow.batches.reading_back import PEOPLE, read_back
 
 HEADER = ("nome", "cidade", "valor", "filhos")
 ROWS = [
@@ -73,3 +81,23 @@ def test_the_same_table_gives_equal_rows(file_format: str, compression: str) -> 
     kinds = [[row.get(f"k{position}", TEXT) for position in range(4)] for row in got.rows]
     typed = [TEXT, TEXT, TEXT, TEXT] if file_format == "csv" else [TEXT, TEXT, NUMBER, NUMBER]
     assert kinds == [typed] * len(ROWS)
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("compression", ["", "zst"])
+def test_an_object_in_the_bucket_is_read_like_a_file(
+    file_format: str, compression: str, s3, bucket_name: str, tmp_path: Path
+) -> None:
+    data = PACKERS[compression](FORMATS[file_format])
+    key = f"uploads/acme/people/people.{file_format}.{compression}".strip(".")
+    s3.put_object(Bucket=bucket_name, Key=key, Body=data)
+    bucket = Bucket(s3, bucket_name)
+    found = bucket.head(key)
+    assert found is not None
+    source = ObjectSource(bucket, found[0])
+    inspected = inspect_file(source, PEOPLE, SenderOptions())
+    assert inspected.sha256 == hashlib.sha256(data).hexdigest()
+    store = LocalStore(tmp_path)
+    split = split_file(source, inspected, PEOPLE, options=SenderOptions(), store=store, staging="s/")
+    rows = read_parquet(store, split.batches[0].key).to_pylist()
+    assert [tuple(row[f"c{position}"] for position in range(4)) for row in rows] == ROWS
