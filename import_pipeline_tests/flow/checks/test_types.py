@@ -291,6 +291,8 @@ DATES = [
     ("day", "mdy", "01022026", "2026-01-02"),
     ("day", "dmy", "20260231", "not_a_date"),
     ("day", "dmy", "00000000", "not_a_date"),
+    ("day", "dmy", "28021526", "not_a_date"),
+    ("day", "dmy", "15260228", "not_a_date"),
     ("day", "dmy", "1022026", "not_a_date"),
     ("day", "dmy", "45000", "serial_date"),
     ("day", "dmy", "45000,5", "serial_date"),
