@@ -6,7 +6,7 @@ quotes a cell is `quoting.py`'s.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,8 @@ _STATED = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"
            "colon": ":", "caret": "^", "tilde": "~"}  # fmt: skip
 # Excel's own hint: a first line `sep=;` that names the delimiter and is no row.
 SEPARATOR_LINE = re.compile(rb'\A"?[Ss][Ee][Pp]=([^\r\n"])"?[ ,;\t|]*(?:\r\n|\r|\n)')
+# Our three columns at the end of a row, as we and spreadsheet programs write them.
+_OURS = re.compile(rb'"?_import_row"?([^\w"\r\n])"?_import_upload"?\1"?_import_errors"?(?:\r\n|\r|\n|\Z)')
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,6 @@ class _Beginning:
         Raises:
             BadOption: the stated row is not within the first megabyte.
         """
-        if is_ours(cells_of(self.head, found, records[:1], dialect)[0]):
-            return 0  # rows that we handed back: whatever is stated of the file they came from
         if self.header_row == 0:
             return None
         if self.header_row is not None:
@@ -188,6 +188,14 @@ def find_dialect(
         file_name, default,
     )  # fmt: skip
     wanted, why = _wanted(options.delimiter, hint, default, head)
+    ours = _delimiter_of_ours(head)
+    if ours is not None:
+        # Rows that we handed back, whatever is stated of the file they came from.
+        beginning, wanted, why = (
+            replace(beginning, header_row=1),
+            (ours,),
+            told("our own columns end the header"),
+        )
     tried = {delimiter: beginning.under(Dialect(delimiter)) for delimiter in wanted}
     candidates = [candidate for candidate in tried.values() if candidate is not None]
     if not candidates or (complete and None in tried.values()):
@@ -249,6 +257,16 @@ def _wanted(
     rare = tuple(delimiter for delimiter in RARE_DELIMITERS if delimiter.encode() in head)
     declared = (default,) if default else ()
     return tuple(dict.fromkeys((*DELIMITERS, *declared, *rare))), None
+
+
+def _delimiter_of_ours(head: bytes) -> str | None:
+    """The delimiter of a file whose first row ends with our three columns; None: it does not."""
+    found = _OURS.search(head)
+    if found is None:
+        return None
+    delimiter = found[1].decode()
+    first = scan(head[: found.end()], Dialect(delimiter), final=True)
+    return delimiter if first.records == 1 else None
 
 
 def _is_delimiter(text: str) -> bool:

@@ -25,6 +25,8 @@ from import_pipeline.flow.batches.delimited.scanning import Dialect, Scan
 MATCHING_SHARE = 0.9
 FEW_DELIMITERS, MANY_DELIMITERS = 6, 30
 _LINES_INSIDE = 3
+# Blank lines inside say nothing, but they count as lines.
+_FILLED_SHARE = 0.5
 _LINES_LOOKED_AT = 500
 
 
@@ -58,15 +60,18 @@ def find_unclosed(buffer: bytes, found: Scan, dialect: Dialect, columns: int, *,
     wrong = np.diff(found.first_cell) != columns
     if found.stray.any():
         wrong[found.record_of_cell(np.flatnonzero(found.stray).astype(np.int32))] = True
-    enough = np.where(wrong, taken * (columns - 1) >= FEW_DELIMITERS,
-                      (taken - 2) * (columns - 1) >= MANY_DELIMITERS)  # fmt: skip
-    records = np.flatnonzero(several & enough).astype(np.int32)
+    inside = (taken - 2) * (columns - 1)
+    by_inside = (inside >= MANY_DELIMITERS) & wrong
+    enough = np.where(wrong, taken * (columns - 1) >= FEW_DELIMITERS, inside >= MANY_DELIMITERS)
+    records = np.flatnonzero(several & enough & ~found.blank).astype(np.int32)
     if not len(records):
         return -1
+    # Cheap for all of them: with fewer delimiters than that the lines cannot fit.
     places = np.flatnonzero(np.frombuffer(buffer, np.uint8) == ord(dialect.delimiter))
     bounds = np.append(found.record_start, np.int32(found.consumed))
     there = np.searchsorted(places, bounds[records + 1]) - np.searchsorted(places, bounds[records])
-    records = records[there >= MATCHING_SHARE * (taken[records] - 2) * (columns - 1)]
+    at_the_ends = np.where(by_inside[records], 0, 2 * (columns - 1))
+    records = records[there >= MATCHING_SHARE * inside[records] * _FILLED_SHARE + at_the_ends]
     for record in records.tolist():
         offset = _look_at(buffer, found, dialect, columns, record, wrong=bool(wrong[record]))
         if offset >= 0:
