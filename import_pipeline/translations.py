@@ -8,6 +8,7 @@ import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
 
@@ -25,7 +26,7 @@ METHODS = [("**.py", "python"), ("**.html.j2", "jinja2.ext:babel_extract")]
 KEYWORDS = {"told": None, "t": None}
 TRANSLATED = ("pt",)
 # The same bytes whenever it is compiled.
-NO_DATE = "2000-01-01 00:00+0000"
+NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 # Lines of a catalogue's header that would change with every run, or say nothing.
 UNWANTED = tuple(
     f'"{name}:'
