@@ -66,7 +66,7 @@ def import_file(
     """Upload a file and wait until it is imported and reported.
 
     Exit code: 0 completed, 3 completed with rejects, 4 refused, 5 failed, 6 duplicate file.
-    --json prints the ledger's row.
+    --json prints the ledger's row, of an archive with the rows of its files as `members`.
     """
     stated = state_options(**options, name=name, uploaded_by=_user())
     _send_and_follow([file], dataset, workspace, stated, wait=True, as_json=as_json, single=True)
@@ -111,7 +111,8 @@ def _send_and_follow(
     if wait:
         code, rows = _follow(settings, sent)
         if as_json:
-            print_json(rows[0] if single else rows)
+            inside = {"members": rows[1:]} if single and rows[1:] else {}
+            print_json({**rows[0], **inside} if single else rows)
         raise typer.Exit(code)
     if as_json:
         print_json([_sent_facts(one) for one in sent])

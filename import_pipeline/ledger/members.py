@@ -18,7 +18,7 @@ from import_pipeline.ledger.claims import fetch_upload
 from import_pipeline.ledger.events import add_event
 from import_pipeline.ledger.rows import UploadRow, columns_of
 from import_pipeline.ledger.uploads import options_json
-from import_pipeline.records import UploadState
+from import_pipeline.records import ListedObject, UploadState
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ def record_expanded(
     upload_id: str,
     members: Sequence[Arrival],
     *,
+    source: ListedObject,
     skipped: int,
     sha256: str,
     options: SenderOptions,
@@ -44,6 +45,8 @@ def record_expanded(
     The caller holds the archive's row.
 
     Args:
+        source: the archive where it was read; the version at its own key is kept, so that members read
+            that one although another file may take the key.
         skipped: number of files in it that are never imports.
 
     Returns:
@@ -52,11 +55,14 @@ def record_expanded(
     new = record_arrivals(conn, members)
     conn.execute(
         "UPDATE imports.uploads SET state = 'expanded', sha256 = %s, format = 'zip', options = %s,"
-        " details = details || %s WHERE upload_id = %s",
+        " details = details || %s, version_id = CASE WHEN key = %s THEN %s ELSE version_id END"
+        " WHERE upload_id = %s",
         [
             sha256,
             options_json(options),
             Jsonb({"archive": {"members": len(members), "skipped": skipped}}),
+            source.key,
+            source.version_id,
             upload_id,
         ],
     )

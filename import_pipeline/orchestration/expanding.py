@@ -7,19 +7,23 @@ from dagster import AssetObservation, MetadataValue
 from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.flow.arrivals.members import member_arrivals
 from import_pipeline.flow.batches.archives import list_members
-from import_pipeline.flow.batches.source import HashingSource, Source
+from import_pipeline.flow.batches.source import HashingSource
 from import_pipeline.flow.reports.expansion import write_expansion
 from import_pipeline.ledger.claims import guard
 from import_pipeline.ledger.members import record_expanded
 from import_pipeline.ledger.outcomes import mark_reported
 from import_pipeline.ledger.rows import UploadRow
-from import_pipeline.orchestration.originals import require_checksum
+from import_pipeline.orchestration.originals import FoundOriginal, require_checksum
 from import_pipeline.orchestration.session import Session
 from import_pipeline.orchestration.tags import imported_key
 
 
 def expand(
-    session: Session, row: UploadRow, archive: Source, options: SenderOptions, stated_sha256: str | None
+    session: Session,
+    row: UploadRow,
+    original: FoundOriginal,
+    options: SenderOptions,
+    stated_sha256: str | None,
 ) -> None:
     """List what is in the archive, and record each file as an upload in the state `detected`.
 
@@ -29,8 +33,8 @@ def expand(
     Raises:
         PermanentImportError: the archive, or what is in it, is refused; see `list_members`.
     """
-    found = list_members(archive, session.dataset.maximum_size)
-    sha256 = HashingSource(archive).sha256()
+    found = list_members(original.source, session.dataset.maximum_size)
+    sha256 = HashingSource(original.source).sha256()
     require_checksum(row.file_name, stated_sha256, sha256)
     members = member_arrivals(row, found.members)
     prefix = write_expansion(
@@ -48,7 +52,13 @@ def expand(
     with session.ledger() as conn:
         guard(conn, session.upload_id, session.token)
         new = record_expanded(
-            conn, row.upload_id, members, skipped=len(found.skipped), sha256=sha256, options=options
+            conn,
+            row.upload_id,
+            members,
+            source=original.listed,
+            skipped=len(found.skipped),
+            sha256=sha256,
+            options=options,
         )
         mark_reported(conn, row.upload_id, prefix, session.token)
     session.context.log.info(

@@ -196,7 +196,7 @@ def _inspect(
         if recognised.format == "zip":
             if row.parent is not None:
                 raise nested(source.name, row.member, told("a zip archive"))
-            expand(session, row, source, options, facts.sha256)
+            expand(session, row, original, options, facts.sha256)
             return None
         found = inspect_file(source, dataset, options, rows_per_batch=rows_per_batch, recognised=recognised)
     if row.parent is None:

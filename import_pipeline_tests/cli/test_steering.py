@@ -9,7 +9,7 @@ from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.ledger.members import record_expanded
 from import_pipeline.ledger.outcomes import mark_reported
 from import_pipeline.ledger.uploads import get_upload
-from import_pipeline_tests.ledger.conftest import add, inside, move
+from import_pipeline_tests.ledger.conftest import SOURCE, add, inside, move
 
 
 @pytest.fixture
@@ -161,5 +161,7 @@ def archive_of(ledger, upload, *names):
     """Make an upload an archive; the upload ids of the files in it."""
     move(ledger, upload, "running")
     arrivals = [inside(upload, name) for name in names]
-    record_expanded(ledger, upload, arrivals, skipped=0, sha256="0" * 64, options=SenderOptions())
+    record_expanded(
+        ledger, upload, arrivals, source=SOURCE, skipped=0, sha256="0" * 64, options=SenderOptions()
+    )
     return [arrival.upload_id for arrival in arrivals]

@@ -20,6 +20,7 @@ from import_pipeline.ledger.states import TRANSITIONS
 from import_pipeline.records import ListedObject, Token
 
 FIRST_SECOND = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SOURCE = ListedObject("b", "archive/acme/leads/x/leads.zip", "e", 7, FIRST_SECOND)
 COUNTS = {"read": 10, "inserted": 4, "updated": 1, "unchanged": 1, "duplicate": 2, "rejected": 2}
 
 
@@ -91,7 +92,9 @@ def expanded(conn: psycopg.Connection, *names: str, options: SenderOptions | Non
     archive = add(conn, "leads.zip")
     move(conn, archive, "running")
     arrivals = [inside(archive, name) for name in names]
-    record_expanded(conn, archive, arrivals, skipped=1, sha256="0" * 64, options=options or SenderOptions())
+    record_expanded(
+        conn, archive, arrivals, source=SOURCE, skipped=1, sha256="0" * 64, options=options or SenderOptions()
+    )
     return archive
 
 

@@ -1,6 +1,7 @@
 """Archives and their members in the ledger: recorded once, found again, decided under one lock."""
 
 import threading
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -22,7 +23,7 @@ from import_pipeline.ledger.outcomes import requeue
 from import_pipeline.ledger.queries import find_uploads, history, members, summary
 from import_pipeline.ledger.states import RERUN_STATES
 from import_pipeline.ledger.uploads import get_upload
-from import_pipeline_tests.ledger.conftest import add, expanded, inside, move
+from import_pipeline_tests.ledger.conftest import SOURCE, add, arrival, expanded, inside, move
 
 
 def test_an_expanded_archive_and_its_members_are_in_the_ledger_and_wait_to_be_launched(
@@ -50,7 +51,9 @@ def test_expanding_again_adds_only_what_lacks(conn: psycopg.Connection) -> None:
     move(conn, members_of(conn, archive)[0].upload_id, "running")
     arrivals = [inside(archive, name) for name in ("a.csv", "b.csv")]
 
-    new = record_expanded(conn, archive, arrivals, skipped=0, sha256="0" * 64, options=SenderOptions())
+    new = record_expanded(
+        conn, archive, arrivals, source=SOURCE, skipped=0, sha256="0" * 64, options=SenderOptions()
+    )
 
     assert new == 1
     assert [m.state for m in members_of(conn, archive)] == ["running", "detected"]
@@ -147,3 +150,15 @@ def test_of_two_members_that_end_side_by_side_the_second_to_decide_sees_both(
         thread.join(20)
 
     assert seen == {first: ["completed", "running"], second: ["completed", "completed"]}
+
+
+def test_the_version_that_was_expanded_is_kept_if_it_lay_at_its_own_key(conn: psycopg.Connection) -> None:
+    archive = expanded(conn, "a.csv")
+    before = get_upload(conn, archive)
+    assert before is not None and before.version_id is None, "read from the archive: another version there"
+
+    own = replace(arrival("leads.zip").listed, version_id="v7")
+    record_expanded(conn, archive, [], source=own, skipped=0, sha256="0" * 64, options=SenderOptions())
+
+    after = get_upload(conn, archive)
+    assert after is not None and after.version_id == "v7"
