@@ -5,6 +5,7 @@ import datetime
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.storage.store import read_parquet
 from import_pipeline_tests.flow.reports.importing import KEYLESS, UPLOAD, Checked, check_file
 
@@ -55,7 +56,9 @@ def places_of(checked: Checked) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def goes_round(first: Checked, folder: Path, rows: int) -> None:
+def goes_round(
+    first: Checked, folder: Path, rows: int, options: SenderOptions | None = None, dataset: Dataset = KEYLESS
+) -> None:
     """Send back what came back, twice, and compare."""
     told = rejects_of(first)
     assert len(told) == rows
@@ -64,7 +67,7 @@ def goes_round(first: Checked, folder: Path, rows: int) -> None:
     for number in ("second", "third"):
         report = first.report()
         data = first.store.get_bytes(report.rejected_key or "")
-        again = check_file(data, folder / number, KEYLESS)
+        again = check_file(data, folder / number, dataset, options=options)
         assert again.opened.file.ours
         assert again.opened.file.header[:-3] == header
         assert rejects_of(again) == told
@@ -294,3 +297,23 @@ def test_any_values_of_parquet(tmp_path: Path) -> None:
     assert back.select(table.column_names).cast(table.schema).equals(table)
     assert back.schema.types[: table.num_columns] == table.schema.types
     assert back["_import_row"].to_pylist() == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_what_is_stated_of_the_first_file_does_not_hide_the_header_of_ours(
+    tmp_path: Path, form: str, stated: bool
+) -> None:
+    rows = [["Leads"], ["of March"], HEADER, ["bad", "a", "b", "c"], ["1", "d", "e", "f"]]
+    content = workbook_bytes({"Plan1": rows}) if form == "xlsx" else csv_bytes(rows)
+    dataset, options = KEYLESS, SenderOptions(header_row=3)
+    if not stated:
+        dataset, options = replace(KEYLESS, defaults=SenderOptions(header_row=3)), SenderOptions()
+    first = check_file(content, tmp_path / "1", dataset, options=options)
+    goes_round(first, tmp_path, 1, options, dataset)
+
+
+def test_a_file_without_header_goes_back_with_one(tmp_path: Path) -> None:
+    dataset = replace(KEYLESS, header="optional")
+    first = check_file(b"bad,Ana,,SP\n2,Bia,,RJ\n", tmp_path / "1", dataset)
+    goes_round(first, tmp_path, 1, SenderOptions(header_row=0), dataset)

@@ -9,8 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.datasets.leads import DATASET as LEADS
@@ -19,11 +17,9 @@ from import_pipeline.flow.reports.writing import write_refusal, write_reports
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline.storage.store import LocalStore
 from import_pipeline_tests.flow.reports.importing import (
-    KEYLESS,
     PEOPLE,
     UPLOAD,
     Checked,
-    cells_of,
     check_file,
 )
 
@@ -156,41 +152,6 @@ def csv_bytes(rows: list[list[str]], delimiter: str = ",") -> bytes:
     file = io.StringIO(newline="")
     csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(rows)
     return file.getvalue().encode()
-
-
-hostile = st.text("'=+-@\t\r\n ;,\"|aé0", max_size=6) | st.sampled_from(["-5", "+55 11", "'tis", "''=1"])
-
-
-@settings(max_examples=12, deadline=None)
-@given(st.lists(st.tuples(hostile, hostile, hostile), min_size=1, max_size=5), st.sampled_from(",;\t|"))
-@example([("=1", "'=1", "''=1"), ("\r", "\t", ""), ('"', " x ", "a\nb")], ";")
-def test_a_rejected_file_that_comes_back_has_the_same_cells_exactly(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], delimiter: str
-) -> None:
-    folder = tmp_path_factory.mktemp("again")
-    lines = [["code", "=name", "Telefone", "city"], *(["bad", *row] for row in rows)]
-    options = SenderOptions(delimiter=delimiter, encoding="utf-8")
-    first = check_file(csv_bytes(lines, delimiter), folder / "1", KEYLESS, options=options)
-    assert cells_of(first) == lines[1:]
-    for number in (2, 3):
-        report = first.report()
-        data = first.store.get_bytes(report.rejected_key or "")
-        again = check_file(data, folder / str(number), KEYLESS, options=options)
-        assert again.opened.file.ours
-        assert again.opened.file.header[:4] == ("code", "=name", "Telefone", "city")
-        assert cells_of(again) == lines[1:]
-        first = again
-
-
-def test_a_row_with_too_many_cells_is_too_long_again_when_it_comes_back(tmp_path: Path) -> None:
-    checked = check_file(b'code,name\n1,a,=b,"c ""d"""\n', tmp_path / "1")
-    texts = []
-    for number in (2, 3, 4):
-        data = checked.store.get_bytes(checked.report().rejected_key or "")
-        texts.append(data.split(b"_import_errors\r\n")[1].split(b'"Row')[1].rsplit(b'."', 1)[-1])
-        checked = check_file(data, tmp_path / str(number))
-        assert [c.codes for c in checked.checked] == [{"too_many_cells": 1}]
-    assert texts[1] == texts[2]
 
 
 def test_a_file_without_rejects_gets_no_rejected_file_and_an_old_one_goes(mixed: Checked) -> None:

@@ -14,7 +14,7 @@ from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.flow.batches.headers import OUR_COLUMNS, OUR_TEXT
 from import_pipeline.flow.batches.kinds import BOOLEAN, IMPRECISE, JSON, NUMBER
 from import_pipeline.flow.reports.csv_lines import text_of
-from import_pipeline.flow.reports.returned.shape import own_header, returned_rows
+from import_pipeline.flow.reports.returned.shape import ReturnedRows, in_parts, own_header, returned_rows
 from import_pipeline.records import OpenedUpload
 
 # What JSON writes without quotes, and which is text all the same if it does not look so.
@@ -40,9 +40,10 @@ class JsonWriter:
 
         A row that was no object has its text under a key of ours, which other rows do not have.
         """
-        if rejected.num_rows == 0:
-            return
-        rows = returned_rows(self._opened, rejected, errors)
+        for rows, told in in_parts(self._opened, rejected, errors):
+            self._write(returned_rows(self._opened, rows, told))
+
+    def _write(self, rows: ReturnedRows) -> None:
         values = [_values(cells, rows.kinds.get(at)) for at, cells in enumerate(rows.cells)]
         text = pc.binary_join_element_wise(self._keys[len(values)], quoted(rows.overflow), "")
         number = pc.match_substring_regex(rows.rows, NUMBER_PATTERN)

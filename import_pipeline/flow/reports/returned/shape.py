@@ -3,9 +3,11 @@
 Every format writes these; how, is in the files beside this one.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,6 +17,8 @@ from import_pipeline.flow.batches.sealing import seal
 from import_pipeline.flow.reports.row_places import row_places, sheet_names
 from import_pipeline.flow.reports.rows import messages_of
 from import_pipeline.records import OpenedUpload
+
+CELLS_AT_ONCE = 250_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,22 @@ class ReturnedRows:
 def own_header(opened: OpenedUpload) -> tuple[str, ...]:
     """The sender's headers: in a `rejected.*` that came back, without our three."""
     return opened.file.header[: -len(OUR_COLUMNS)] if opened.file.ours else opened.file.header
+
+
+def in_parts(
+    opened: OpenedUpload, rejected: pa.Table, errors: pa.Table
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Rejected rows and their errors, some rows at a time: a form writes more around a cell than is in it.
+
+    Args:
+        rejected: columns as in a batch; `errors`: columns as in `ERRORS_SCHEMA`; both by row number.
+    """
+    numbers, told = rejected["_row_number"].to_numpy(), errors["row_number"].to_numpy()
+    rows = max(CELLS_AT_ONCE // (len(own_header(opened)) + len(OUR_COLUMNS)), 1)
+    for start in range(0, len(numbers), rows):
+        some = rejected.slice(start, rows)
+        first, last = np.searchsorted(told, [numbers[start], numbers[start + some.num_rows - 1] + 1])
+        yield some, errors.slice(first, last - first)
 
 
 def returned_rows(opened: OpenedUpload, rejected: pa.Table, errors: pa.Table) -> ReturnedRows:

@@ -32,7 +32,7 @@ from import_pipeline.flow.batches.kinds import (
     TIMESTAMP,
 )
 from import_pipeline.flow.reports.csv_lines import text_of
-from import_pipeline.flow.reports.returned.shape import ReturnedRows, own_header, returned_rows
+from import_pipeline.flow.reports.returned.shape import ReturnedRows, in_parts, own_header, returned_rows
 from import_pipeline.flow.reports.returned.sheet_cells import (
     DURATION,
     EMPTY,
@@ -49,7 +49,6 @@ from import_pipeline.records import OpenedUpload
 from import_pipeline.row_numbers import ROWS_OF_A_SHEET
 
 MOST_COMMENTS = 5_000
-ROWS_AT_ONCE = 20_000
 LONGEST_SHEET_NAME = 31
 NARROWEST, WIDEST, MESSAGE_WIDTH = 10, 50, 80
 FAULTY_COLOR = "#FFC7CE"
@@ -109,14 +108,18 @@ class WorkbookWriter:
         Raises:
             DoesNotFit: a workbook cannot hold them.
         """
-        numbers = rejected["_row_number"].to_numpy()
-        told = errors["row_number"].to_numpy()
+        for rows, told in in_parts(self._opened, rejected, errors):
+            self._add_part(rows, told)
+
+    def _add_part(self, rejected: pa.Table, errors: pa.Table) -> None:
+        """Write rows, each into its sheet."""
+        numbers, told = rejected["_row_number"].to_numpy(), errors["row_number"].to_numpy()
         start = 0
         while start < len(numbers):
             index = int(numbers[start]) // ROWS_OF_A_SHEET
             sheet = self._sheet(index)
             end = int(np.searchsorted(numbers, (index + 1) * ROWS_OF_A_SHEET))
-            end = min(end, start + ROWS_AT_ONCE, start + MOST_ROWS - sheet.rows)
+            end = min(end, start + MOST_ROWS - sheet.rows)
             first, last = np.searchsorted(told, [numbers[start], numbers[end - 1] + 1])
             some = errors.slice(first, last - first)
             rows = returned_rows(self._opened, rejected.slice(start, end - start), some)

@@ -71,7 +71,7 @@ def test_keys_are_text_of_any_kind(tmp_path: Path) -> None:
     ]
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.lists(st.none() | st.text(), max_size=5))
 def test_any_text_is_the_same_text_again(texts: list[str | None]) -> None:
     written = quoted(pa.array(texts, pa.string())).to_pylist()

@@ -11,7 +11,7 @@ import pytest
 import python_calamine
 
 from import_pipeline.flow.batches import kinds
-from import_pipeline.flow.reports.returned import workbook
+from import_pipeline.flow.reports.returned import shape, workbook
 from import_pipeline.flow.reports.returned.sheet_cells import DoesNotFit
 from import_pipeline.flow.reports.returned.workbook import WorkbookWriter
 from import_pipeline.records import OpenedUpload, Sheet
@@ -117,7 +117,7 @@ def test_the_first_comments_of_the_file_are_kept_and_every_faulty_cell_is_highli
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workbook, "MOST_COMMENTS", 3)
-    monkeypatch.setattr(workbook, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(shape, "CELLS_AT_ONCE", 8)
     rows = [batch({row: ["x"] for row in range(first, first + 4)}) for first in (2, 6)]
     found = [errors(*((row, "code", "No.") for row in range(first, first + 4))) for first in (2, 6)]
     sheet = write(
