@@ -30,8 +30,8 @@ def datasets(
         print_table(
             ("dataset", "table", "key", "known key", "columns", "description"),
             [
-                (d.name, f"public.{d.table}", ", ".join(d.key) or "none", d.existing if d.key else "append",
-                 len(d.columns), d.description)
+                (d.name, f"public.{d.table}", ", ".join(d.key) or "none",
+                 d.existing_for(d.defaults) if d.key else "append", len(d.columns), d.description)
                 for d in found.values()
             ],
             right=("columns",),
@@ -45,7 +45,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "description": dataset.description,
         "table": f"public.{dataset.table}",
         "key": list(dataset.key),
-        "existing": dataset.existing,
+        "existing": dataset.existing_for(dataset.defaults),
         "winner": dataset.winner,
         "maximum_size": dataset.maximum_size,
         "maximum_reject_share": dataset.maximum_reject_share,
@@ -84,7 +84,7 @@ def _show(dataset: Dataset) -> None:
             ("table", facts["table"]),
             ("drop files into", f"uploads/<workspace>/{dataset.name}/"),
             ("key", ", ".join(dataset.key) or "none: rows are only appended"),
-            ("a key that is in the table", dataset.existing if dataset.key else ""),
+            ("a key that is in the table", dataset.existing_for(dataset.defaults) if dataset.key else ""),
             ("of rows with one key", f"the {dataset.winner} counts" if dataset.key else ""),
             ("largest file", size_text(dataset.maximum_size)),
             ("refused above", f"{dataset.maximum_reject_share:.0%} of rows with errors"),

@@ -132,7 +132,7 @@ def _outs(dataset: Dataset) -> dict[str, AssetOut]:
             is_required=False,
             description=f"{(dataset.description or dataset.name).rstrip('.')}: rows in `{table}`.",
             kinds={"postgres", "duckdb"},
-            tags={"dataset": dataset.name, "existing": dataset.existing},
+            tags={"dataset": dataset.name, "existing": dataset.existing_for(dataset.defaults)},
             metadata={"dagster/column_schema": _column_schema(dataset), "dagster/table_name": table},
         ),
         "rejected": AssetOut(
