@@ -25,7 +25,9 @@ def opened_parquet(source: Source) -> Iterator[pq.ParquetFile]:
     """
     with source.open() as file:
         try:
-            with pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES) as opened:
+            with pq.ParquetFile(
+                file, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True
+            ) as opened:
                 yield opened
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _unreadable(source.name, error) from error

@@ -138,11 +138,17 @@ def test_two_objects_on_one_line_are_no_two_rows() -> None:
     assert got.problems == [(2, "invalid_json")]
 
 
-def test_lines_that_are_valid_only_together_are_each_a_reject() -> None:
-    """Parsed as one text, the middle two would be one object and the last two."""
-    lines = ['{"a": [[{"b": 1}', '{"c": 2}]]}', '{"a": 1}],[{"b": 2}', '{"a": 0}']
-    got = read("\n".join(['{"a": 9}', '{"a": 9}', *lines]))
-    assert got.problems == [(3, "invalid_json"), (4, "invalid_json"), (5, "invalid_json")]
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['{"a": [1', "2]}", '{"a": 1},{"b": 2}'],
+        ['{"a": [[{"b": 1}', '{"c": 2}]]}', '{"a": 1}],[{"b": 2}'],
+    ],
+)
+def test_lines_that_are_valid_only_together_are_each_a_reject(lines: list[str]) -> None:
+    """Joined with commas, or each in brackets, three broken lines are three objects."""
+    got = read("\n".join(['{"a": 9}'] * 4 + lines + ['{"a": 0}']))
+    assert got.problems == [(5, "invalid_json"), (6, "invalid_json"), (7, "invalid_json")]
 
 
 def test_text_that_does_not_decode_is_a_reject_never_altered() -> None:

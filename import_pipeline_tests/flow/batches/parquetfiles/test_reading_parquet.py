@@ -166,6 +166,13 @@ def test_a_damaged_page_is_refused_by_name() -> None:
     assert refused.value.code == "corrupt_file"
 
 
+def test_a_changed_letter_is_refused_where_the_file_has_checksums() -> None:
+    data = bytearray(written(pa.table({"note": ["abcdefgh"]}), compression="none", write_page_checksum=True))
+    data[data.index(b"abcdefgh")] = ord("X")
+    with pytest.raises(CorruptFile):
+        read_back(bytes(data), NOTED, name="rows.parquet")
+
+
 def test_a_damaged_end_is_refused_by_name() -> None:
     data = bytearray(written(pa.table({"note": ["a"]})))
     data[-60:-8] = b"\x00" * 52
