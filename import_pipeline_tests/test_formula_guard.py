@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from import_pipeline.formula_guard import ColumnKind, guard, unguard
+from import_pipeline.formula_guard import ColumnKind, guard, guard_equals, unguard, unguard_equals
 
 kinds = st.sampled_from(["text", "number", "phone"])
 cells = st.lists(
@@ -26,6 +26,16 @@ def test_taking_the_guard_off_gives_every_cell_back_exactly(values: list, kind: 
 def test_no_guarded_text_begins_like_a_formula(values: list) -> None:
     for cell in guard(pa.array(values, pa.string())).to_pylist():
         assert not (cell or "").startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+@given(cells)
+@example(["=1", "'=1", "''=1", "'tis", "+1", "", None, "a\n=1"])
+def test_text_of_a_workbook_is_the_same_again_and_never_like_a_formula(values: list) -> None:
+    guarded = guard_equals(pa.array(values, pa.string()))
+    assert unguard_equals(guarded).to_pylist() == values
+    for cell, before in zip(guarded.to_pylist(), values, strict=True):
+        assert not (cell or "").startswith("=")
+        assert cell == before or (before or "").lstrip("'").startswith("=")
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def kinds_by_column(dataset: Dataset) -> dict[str, ColumnKind]:
 def _kind(column: Column) -> ColumnKind:
     if pa.types.is_integer(column.arrow_type) or pa.types.is_decimal(column.arrow_type):
         return "number"
-    is_phone = pa.types.is_string(column.arrow_type) and not PHONE_HEADERS.isdisjoint(column.headers)
-    return "phone" if is_phone else "text"
+    named_so = pa.types.is_string(column.arrow_type) and not PHONE_HEADERS.isdisjoint(column.headers)
+    return "phone" if column.type.parser == "phone" or named_so else "text"
 
 
 def quoted(cells: Any, delimiter: str) -> Any:

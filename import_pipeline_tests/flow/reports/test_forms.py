@@ -6,9 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
+import pandera.pandas as pandera
 import pytest
 
+from import_pipeline.catalog.dataset import Dataset, column
+from import_pipeline.catalog.types import Integer, Phone, Text
 from import_pipeline.errors import MissingColumns
+from import_pipeline.flow.reports.csv_lines import kinds_by_column
 from import_pipeline.flow.reports.returned.writers import REJECTED_NAMES, form_of
 from import_pipeline.flow.reports.writing import write_refusal
 from import_pipeline.records import FileFormat, Sheet, TextFacts
@@ -83,3 +87,18 @@ def test_an_older_form_of_the_rejected_rows_goes_when_a_new_one_comes(tmp_path: 
     write_refusal(checked.store, checked.opened, MissingColumns("a.csv lacks `code`."))
     names = [key.removeprefix(PREFIX) for key in checked.store.list_keys(PREFIX)]
     assert not [name for name in names if name.startswith("rejected")]
+
+
+class Called(pandera.DataFrameModel):
+    """A phone by its type, one by its name, a number, a text."""
+
+    contact: Phone = column("Contato")
+    second: Text = column("Telefone")
+    amount: Integer = column("Valor")
+    note: Text = column("Nota")
+
+
+def test_a_signed_number_or_phone_stays_bare_in_a_column_of_its_kind() -> None:
+    assert kinds_by_column(Dataset("called", Called)) == {
+        "contact": "phone", "second": "phone", "amount": "number",
+    }  # fmt: skip
