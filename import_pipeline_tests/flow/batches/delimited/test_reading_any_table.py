@@ -50,7 +50,7 @@ STATED = (
     "utf-32-le",
 )
 MODEST = settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 CHUNKS = st.sampled_from([1, 2, 3, 5, 8, 13, 64, 1000, 8 * 1024 * 1024])
 

@@ -138,7 +138,7 @@ LINE = st.sampled_from([b'Ana;"Rio;x', b"Bia;Rio;x", b'Cia;"a";x', b'Dea;TV 40";
                         b'Fia;""', b"Gal;" + b"x" * 30 + b";x"])  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(lines=st.lists(LINE, max_size=40), chunk_bytes=st.sampled_from([1, 3, 50]), final_end=st.booleans())
 def test_what_is_found_does_not_depend_on_chunks(
     lines: list[bytes], chunk_bytes: int, final_end: bool
