@@ -1,6 +1,7 @@
 """The stream of a workbook inside an OLE2 file (MS-CFB): sectors chained by tables.
 
-Only as much as an xls needs; what else such a file may hold is told in `containers.py`.
+Only as much as an xls needs; what else such a file may hold is told in `containers.py`. calamine follows
+chains without end and believes every length, so it only gets to see an OLE2 file written here.
 """
 
 import struct
@@ -14,6 +15,8 @@ from import_pipeline.language import told
 _HEADER_BYTES, _ENTRY_BYTES, _FAT_IN_HEADER = 512, 128, 109
 _LAST = 0xFFFFFFFA
 _STREAM, _ROOT = 2, 5
+_MARK, _NEW_SECTOR = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 4096
+_FREE, _END_OF_CHAIN, _FAT_SECTOR = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
 _NAMES = ("workbook", "book")
 
 
@@ -38,6 +41,44 @@ def workbook_stream(path: Path, file: str) -> bytes:
             if kind == _STREAM and name.lower() == wanted:
                 return ole.stream(start, length)
     raise corrupt(file, told("there is no workbook in it"))
+
+
+def as_ole2(stream: bytes, file: str) -> bytes:
+    """The stream alone as an OLE2 file: one chain of sectors, one table of them, one directory.
+
+    Raises:
+        TooLargeForASpreadsheet: the table would not fit into the header's list, about 450 MB.
+    """
+    size, per_table = _NEW_SECTOR, _NEW_SECTOR // 4
+    padded = stream.ljust(-(-max(len(stream), 1) // size) * size, b"\0")
+    sectors = len(padded) // size
+    tables = 1
+    while tables * per_table < sectors + 2 + tables:
+        tables += 1
+    if tables > _FAT_IN_HEADER:
+        raise too_large(file, told("bytes"), len(stream), _FAT_IN_HEADER * per_table * size)
+    # Behind the stream: the directory, the tables, and a sector of small streams, without which the root
+    # would count as empty.
+    chain = [*range(1, sectors), _END_OF_CHAIN, _END_OF_CHAIN, *[_FAT_SECTOR] * tables, _END_OF_CHAIN]
+    chain += [_FREE] * (tables * per_table - len(chain))
+    at = [sectors + 1 + n for n in range(tables)]
+    header = struct.pack(
+        "<8s16s5H6x9I", _MARK, b"", 0x3E, 4, 0xFFFE, 12, 6, 1, tables, sectors, 0, 4096,
+        _END_OF_CHAIN, 0, _END_OF_CHAIN, 0,
+    )  # fmt: skip
+    header += struct.pack(f"<{_FAT_IN_HEADER}I", *at, *[_FREE] * (_FAT_IN_HEADER - tables))
+    directory = _entry("Root Entry", _ROOT, 1, sectors + 1 + tables, 64) + _entry(
+        "Workbook", _STREAM, _FREE, 0, len(padded)
+    )
+    table = struct.pack(f"<{len(chain)}I", *chain)
+    return header.ljust(size, b"\0") + padded + directory.ljust(size, b"\0") + table + bytes(size)
+
+
+def _entry(name: str, kind: int, child: int, start: int, length: int) -> bytes:
+    """An entry of the directory (MS-CFB 2.6.1)."""
+    text = name.encode("utf-16-le") + b"\0\0"
+    head = struct.pack("<64sHBBIII", text, len(text), kind, 1, _FREE, _FREE, child)
+    return head + bytes(36) + struct.pack("<IQ", start, length)
 
 
 class _Ole2:

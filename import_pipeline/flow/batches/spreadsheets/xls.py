@@ -5,6 +5,7 @@ records. What cannot be told: what such a formula says; and that a formula was n
 program that wrote it says that it gives the empty text. calamine loads all sheets of an xls at once.
 """
 
+import io
 import struct
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -17,7 +18,7 @@ from import_pipeline.flow.batches.spreadsheets.heads import first_rows
 from import_pipeline.flow.batches.spreadsheets.limits import check_cells
 from import_pipeline.flow.batches.spreadsheets.listed import ListedSheet, SheetExtent
 from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks, ErrorValue, Meaning, no_result
-from import_pipeline.flow.batches.spreadsheets.ole2 import workbook_stream
+from import_pipeline.flow.batches.spreadsheets.ole2 import as_ole2, workbook_stream
 from import_pipeline.flow.batches.spreadsheets.package import corrupt, encrypted
 from import_pipeline.flow.batches.spreadsheets.records_of_cells import (
     SheetRecords,
@@ -33,11 +34,12 @@ _FORMULA, _END, _FILE_PASS, _SHEET, _MERGED, _CELL_FORMAT, _FORMAT, _BEGIN = (
 _MANY_RK, _LABEL_SHARED, _NUMBER, _LABEL, _BOOL_OR_ERROR, _RK, _RICH_LABEL = (
     0x00BD, 0x00FD, 0x0203, 0x0204, 0x0205, 0x027E, 0x00D6,
 )  # fmt: skip
+_DIMENSIONS, _SHARED_TEXTS = 0x0200, 0x00FC
 _CELLS = frozenset({_FORMULA, _LABEL_SHARED, _NUMBER, _LABEL, _BOOL_OR_ERROR, _RK, _RICH_LABEL})
 _HEAD, _CELL = struct.Struct("<HH"), struct.Struct("<HHH")
 _CALCULATE_ON_LOAD = 0x0002
 _BIFF_8 = 0x0600
-_COLUMNS = 256
+_ROWS, _COLUMNS, _WIDE_DIMENSIONS = 65_536, 256, 14
 _NO_NUMBER, _IS_ERROR, _IS_EMPTY = b"\xff\xff", 2, 3
 
 
@@ -60,8 +62,15 @@ class XlsWorkbook:
         )
 
     @cached_property
+    def _stream(self) -> bytes:
+        try:
+            return workbook_stream(self._path, self._file)
+        except (struct.error, IndexError, ValueError) as error:
+            raise corrupt(self._file, told("its tables are broken")) from error
+
+    @cached_property
     def _workbook(self) -> CalamineWorkbook:
-        return load(self._path, self._file)
+        return load(io.BytesIO(as_ole2(self._stream, self._file)), self._file)
 
     def heads(self, names: Sequence[str], rows: int) -> dict[str, list[list[str]]]:
         """The first rows of these sheets."""
@@ -86,7 +95,7 @@ class XlsWorkbook:
     def _sheets(self) -> dict[str, SheetRecords]:
         """What the records of each sheet tell beside its values."""
         try:
-            stream = workbook_stream(self._path, self._file)
+            stream = self._stream
             offsets, formats = self._globals(stream)
             by_offset = {offset: _sheet(stream, offset, formats) for offset in set(offsets.values())}
         except (struct.error, IndexError, ValueError) as error:
@@ -110,6 +119,8 @@ class XlsWorkbook:
                 raise encrypted(self._file)
             if kind == _SHEET:
                 offsets[_text(content, 6, 1, old)] = int.from_bytes(content[:4], "little")
+            elif kind == _SHARED_TEXTS and int.from_bytes(content[4:8], "little") > len(stream):
+                raise ValueError("more texts than bytes")
             elif kind == _FORMAT:
                 codes[int.from_bytes(content[:2], "little")] = _text(content, 2, 1 if old else 2, old)
             elif kind == _CELL_FORMAT:
@@ -142,6 +153,8 @@ def _sheet(stream: bytes, offset: int, formats: dict[int, Meaning]) -> SheetReco
             if column >= _COLUMNS:
                 raise ValueError("a cell outside of the sheet")
             found.cell(row, column, _meaning(kind, content, formats.get(style)))
+        elif kind == _DIMENSIONS:
+            _check_dimensions(content)
         elif kind == _MANY_RK:
             row, first = _HEAD.unpack_from(content)
             if first + (len(content) - 6) // 6 > _COLUMNS:
@@ -154,6 +167,15 @@ def _sheet(stream: bytes, offset: int, formats: dict[int, Meaning]) -> SheetReco
                 top, bottom = _HEAD.unpack_from(content, at)
                 found.merged.append((top + 1, bottom + 1))
     return found
+
+
+def _check_dimensions(content: bytes) -> None:
+    """calamine takes memory for as many cells as are announced here."""
+    wide = len(content) >= _WIDE_DIMENSIONS
+    rows = int.from_bytes(content[4:8] if wide else content[2:4], "little")
+    columns = int.from_bytes(content[10:12] if wide else content[6:8], "little")
+    if rows > _ROWS or columns > _COLUMNS:
+        raise ValueError("a sheet too large")
 
 
 def _meaning(kind: int, content: bytes, special: Meaning | None) -> Meaning | None:

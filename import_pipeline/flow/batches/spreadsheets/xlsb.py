@@ -38,6 +38,7 @@ _ROW, _BLANK, _RK, _ERROR, _REAL, _FORMULA_NUMBER, _FORMULA_ERROR = 0, 1, 2, 3, 
 _CELLS = frozenset({*range(2, 12), 62})
 _NUMBERS = frozenset({_RK, _REAL, _FORMULA_NUMBER})
 _STRING, _FORMAT, _CELL_FORMAT = 19, 44, 47
+_BEGIN_STRINGS = 159
 _SHEET, _MERGED, _BEGIN_CELL_FORMATS, _END_CELL_FORMATS = 156, 176, 617, 618
 _PLACE, _RANGE = struct.Struct("<II"), struct.Struct("<IIII")
 _LONGEST_RECORD = 64 * 1024 * 1024
@@ -203,7 +204,13 @@ class XlsbWorkbook:
         """Count the shared texts before they are loaded."""
         part = self._package.find("xl/sharedStrings.bin")
         with self._records_expected("xl/sharedStrings.bin"):
-            count = sum(kind == _STRING for kind, _ in self._all(part)) if part else 0
+            count = announced = 0
+            for kind, content in self._all(part) if part else ():
+                count += kind == _STRING
+                if kind == _BEGIN_STRINGS:
+                    announced = int.from_bytes(content[4:8], "little")
+            if announced > count:
+                raise ValueError("fewer texts than announced")
         if count > MOST_CELLS:
             raise too_large(self._file, told("texts"), count, MOST_CELLS)
 

@@ -181,6 +181,4 @@ def open_document(rows: bytes) -> bytes:
         b'<table:table table:name="Plan1">%s</table:table>'
         b"</office:spreadsheet></office:body></office:document-content>"
     )
-    return books.with_parts(
-        books.ods({"Plan1": [["Nome"]]}), {"content.xml": content % (spaces.encode(), rows)}
-    )
+    return with_parts(ods({"Plan1": [["Nome"]]}), {"content.xml": content % (spaces.encode(), rows)})
