@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,23 +54,27 @@ def seeds() -> list[Seed]:
 
 
 def damaged(data: bytes, chance: random.Random) -> bytes:
-    """A few random changes: bits, bytes, cuts, repeats, swapped pieces, marks put in."""
+    """A few random changes."""
     for _ in range(chance.choice((1, 1, 1, 2, 3, 8, 30))):
-        place = chance.randrange(len(data) + 1)
-        size = chance.choice((1, 1, 2, 4, 16, 64, 1000))
-        change: Callable[[], bytes] = chance.choice(
-            (
-                lambda p=place: data[:p] + bytes([chance.randrange(256)]) + data[p + 1 :],
-                lambda p=place: data[:p] + chance.choice(SPLICED) + data[p:],
-                lambda p=place, s=size: data[:p] + data[p + s :],
-                lambda p=place, s=size: data[: p + s] + data[p:],
-                lambda p=place: data[:p],
-                lambda p=place, s=size: data[:p] + chance.randbytes(s) + data[p + s :],
-                lambda p=place: data[p:] + data[:p],
-            )
-        )
-        data = change() or b"\0"
+        data = _changed(data, chance) or b"\0"
     return data
+
+
+def _changed(data: bytes, chance: random.Random) -> bytes:
+    """One change: a byte, a mark put in, a cut, a repeat, an early end, noise, pieces swapped."""
+    place = chance.randrange(len(data) + 1)
+    size = chance.choice((1, 1, 2, 4, 16, 64, 1000))
+    before, after = data[:place], data[place:]
+    kinds = (
+        lambda: before + bytes([chance.randrange(256)]) + after[1:],
+        lambda: before + chance.choice(SPLICED) + after,
+        lambda: before + after[size:],
+        lambda: before + after[:size] + after,
+        lambda: before,
+        lambda: before + chance.randbytes(size) + after[size:],
+        lambda: after + before,
+    )
+    return chance.choice(kinds)()
 
 
 def one(seed: Seed, number: int, folder: Path) -> str:
@@ -110,7 +113,7 @@ def work(minutes: float, turn: int, folder: Path, results: "multiprocessing.Queu
             seed, number = chance.choice(beginnings), chance.randrange(1 << 48)
             try:
                 outcomes[one(seed, number, Path(scratch))] += 1
-            except BaseException:  # noqa: BLE001 - a panic of a library is a finding, too
+            except BaseException:  # a panic of a library is a finding, too
                 outcomes["BROKEN"] += 1
                 name = f"{number:012x}-{seed.name}"
                 (folder / name).write_bytes((Path(scratch) / seed.name).read_bytes())
