@@ -5,7 +5,12 @@ How rows are matched is `flow/batches/corrections.py`'s.
 
 from collections.abc import Sequence
 
-from import_pipeline.flow.batches.corrections import FirstUpload, mark_unmatched, match_corrections
+from import_pipeline.flow.batches.corrections import (
+    FirstUpload,
+    mark_unmatched,
+    match_corrections,
+    take_as_plain,
+)
 from import_pipeline.ledger.rejects import first_uploads
 from import_pipeline.orchestration.session import Session
 from import_pipeline.records import OpenedUpload, SplitUpload
@@ -20,7 +25,9 @@ def match_rows(session: Session, opened: OpenedUpload, split: SplitUpload) -> Sp
     if not opened.file.ours or not split.batches:
         return split
     if opened.action == "report":
-        published = session.claim.row.details.get("split", {}).get("targets", "")
+        published = session.claim.row.details.get("split", {}).get("targets")
+        if published == "":
+            return take_as_plain(split, opened.file, file_name=opened.file_name, store=session.bucket)
         if published and session.bucket.list_keys(published):
             return mark_unmatched(split, published, session.bucket)
 

@@ -130,6 +130,25 @@ def saved(book: openpyxl.Workbook) -> bytes:
     return file.getvalue()
 
 
+def test_a_plain_file_stays_one_when_its_report_is_written_later(world: World, monkeypatch: Any) -> None:
+    """The upload that its rows name may be published before the missing report is written."""
+    first = world.import_file(KEY, BAD)
+    text = rejected_file(world, first).replace("joao@", "joao@exemplo.com")
+    world.sql("UPDATE imports.uploads SET state = 'undone' WHERE upload_id = %s", first["upload_id"])
+    world.sql("DELETE FROM leads")
+    write = ending.write_reports
+    monkeypatch.setattr(ending, "write_reports", lambda *_, **__: 1 / 0)
+    world.put(MENDED, text)
+    world.tick()
+    monkeypatch.setattr(ending, "write_reports", write)
+    assert world.launch(first["upload_id"]), "published again"
+    mended = world.upload(MENDED)
+    assert (mended["inserted"], mended["reported_at"]) == (1, None)
+
+    assert world.launch(mended["upload_id"])
+    assert [w["code"] for w in summary(world, world.upload(MENDED))["warnings"]] == ["not_a_correction"]
+
+
 def test_a_report_written_later_repeats_what_was_matched_when_the_correction_was_published(
     world: World, monkeypatch: Any
 ) -> None:

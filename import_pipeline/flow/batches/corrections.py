@@ -69,10 +69,15 @@ def match_corrections(
             store, f"{targets}{batch.number:04d}.parquet", matching.match(_places(store, batch, file))
         )
     if not matching.known:
-        _write_again(store, split.batches, lambda batch, table: _without_places(table, file))
-        return replace(split, notices=(*split.notices, _plain(file_name)))
+        return take_as_plain(split, file, file_name=file_name, store=store)
     corrects = tuple(sorted(matching.known)[:LISTED])
     return mark_unmatched(replace(split, corrects=corrects), targets, store)
+
+
+def take_as_plain(split: SplitUpload, file: InspectedFile, *, file_name: str, store: Store) -> SplitUpload:
+    """A file with our three columns that corrects nothing: its rejects are its own, and a notice says so."""
+    _write_again(store, split.batches, lambda batch, table: _without_places(table, file))
+    return replace(split, notices=(*split.notices, _plain(file_name)))
 
 
 def mark_unmatched(split: SplitUpload, targets: str, store: Store) -> SplitUpload:
