@@ -132,18 +132,20 @@ def test_of_two_members_that_end_side_by_side_the_second_to_decide_sees_both(
         move(own_conn, member, "running")
     own_conn.commit()
     seen: dict[str, list[str]] = {}
-    locked = threading.Event()
+    locked, decided = threading.Event(), threading.Event()
 
-    def end(member: str, wait: bool) -> None:
+    def end(member: str, first_one: bool) -> None:
         with connect(migrated_url) as conn:
             move(conn, member, "completed")
-            if wait:
+            if not first_one:
                 locked.wait(10)
             lock_archive(conn, archive)
             locked.set()
             seen[member] = [m.state for m in member_states(conn, archive)]
+            # Without the lock the other one would decide now, before this outcome is committed.
+            decided.wait(0.5) if first_one else decided.set()
 
-    threads = [threading.Thread(target=end, args=(m, w)) for m, w in ((first, False), (second, True))]
+    threads = [threading.Thread(target=end, args=(m, w)) for m, w in ((first, True), (second, False))]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -357,6 +357,27 @@ def test_an_archive_is_deleted_when_its_dataset_keeps_no_originals_and_all_are_r
     assert originals_of(world) == []
 
 
+def test_an_archive_is_not_deleted_while_a_report_may_have_to_be_written_again_from_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _keep_no_originals(world)
+    expand(world)
+    first, second = (str(r.partition_key) for r in world.tick(run=False))
+
+    def killed(*args: Any, **kwargs: Any) -> Any:
+        raise CountsDoNotBalance("Killed before the ledger heard of the report.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ending, "mark_reported", killed)
+        assert not world.launch(first)
+    assert world.launch(second)
+    assert set(states(world).values()) == {"completed"}
+    assert originals_of(world) == [KEY]
+
+    assert world.launch(first)
+    assert originals_of(world) == []
+
+
 def test_a_refused_member_is_never_deleted_with_its_archive(world: World) -> None:
     _keep_no_originals(world)
     expanded = expand(world, {"janeiro.csv": JANUARY, "bad.csv": NO_KEY_COLUMN})
