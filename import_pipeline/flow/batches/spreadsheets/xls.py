@@ -171,10 +171,11 @@ def _sheet(stream: bytes, offset: int, formats: dict[int, Meaning]) -> SheetReco
 
 def _check_dimensions(content: bytes) -> None:
     """calamine takes memory for as many cells as are announced here."""
-    wide = len(content) >= _WIDE_DIMENSIONS
-    rows = int.from_bytes(content[4:8] if wide else content[2:4], "little")
-    columns = int.from_bytes(content[10:12] if wide else content[6:8], "little")
-    if rows > _ROWS or columns > _COLUMNS:
+    if len(content) >= _WIDE_DIMENSIONS:
+        first, last, left, right = struct.unpack_from("<IIHH", content)
+    else:
+        first, last, left, right = struct.unpack_from("<HHHH", content)
+    if not (first <= last <= _ROWS and left <= right <= _COLUMNS):
         raise ValueError("a sheet too large")
 
 

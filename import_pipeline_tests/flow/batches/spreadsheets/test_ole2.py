@@ -34,12 +34,12 @@ def test_a_chain_of_sectors_that_never_ends_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("record", "place"), [(b"\xfc\x00", 4), (b"\x00\x02\x0e\x00", 4)]
-)  # SST: number of texts; DIMENSIONS: number of rows
+    ("record", "place"), [(b"\xfc\x00", 4), (b"\x00\x02\x0e\x00", 0), (b"\x00\x02\x0e\x00", 4)]
+)  # SST: number of texts; DIMENSIONS: first and last row
 def test_announced_numbers_are_not_believed(record, place):
     """calamine takes memory for as many before it looks for the first."""
     book = bytearray(books.xls({"Plan1": [["Nome"], ["Ana"]]}))
-    at = book.index(record) + 4 + place
+    at = book.index(record, 512) + 4 + place
     book[at : at + 4] = (0x7FFFFFFF).to_bytes(4, "little")
     with pytest.raises(CorruptFile):
         inspect(bytes(book))
