@@ -34,8 +34,8 @@ SKIPPED_FOLDER = "__MACOSX/"
 _LOOKED_AT = 512
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _AES = 99
-_METHODS = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
-_READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+UNREAD_METHODS = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
+READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ARCHIVE_MARKS = (
     (0, b"7z\xbc\xaf\x27\x1c", told("a 7-Zip archive")), (0, b"Rar!\x1a\x07", told("a RAR archive")),
     (257, b"ustar", told("a tar archive")),
@@ -144,8 +144,8 @@ def refuse_packing(archive: Source, info: zipfile.ZipInfo) -> None:
             remedy=told("Pack it again without a password."),
             member=member_name(info),
         )
-    if info.compress_type not in _READ:
-        method = _METHODS.get(info.compress_type, f"{info.compress_type}")
+    if info.compress_type not in READ_METHODS:
+        method = UNREAD_METHODS.get(info.compress_type, f"{info.compress_type}")
         raise UnsupportedCompression(
             told("{file} is compressed by the method {method}, which is not read.", file=name, method=method),
             remedy=told("Pack it again as an ordinary zip (method deflate), or send the file itself."),

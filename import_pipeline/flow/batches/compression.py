@@ -24,13 +24,13 @@ PIECE_BYTES = 4 * 1024 * 1024
 MOST_EXPANSION = 200
 EXPANSION_FREE_BYTES = 256 * 1024 * 1024
 # What a decoder may take: xz and zstd ask for as much as the file says. `xz -9` and `zstd -19` need less.
-_XZ_MEMORY = 128 * 1024 * 1024
-_ZSTD_WINDOW = 128 * 1024 * 1024
+XZ_MEMORY = 128 * 1024 * 1024
+ZSTD_WINDOW = 128 * 1024 * 1024
 # Zstandard's decoder takes no limit for what comes out; a block of 4 bytes gives at most 128 KB.
 _ZSTD_FED_BYTES = 2048
 _FED_BYTES = 1024 * 1024
 _NAMES: Final[Mapping[Compression, str]] = {"gz": "gzip", "zst": "Zstandard", "xz": "xz", "bz2": "bzip2"}
-_SUFFIXES: Final[Mapping[Compression, tuple[str, ...]]] = {
+SUFFIXES: Final[Mapping[Compression, tuple[str, ...]]] = {
     "gz": (".gz", ".gzip"), "zst": (".zst", ".zstd"), "xz": (".xz",), "bz2": (".bz2", ".bz"),
 }  # fmt: skip
 # Ways in which the libraries say that the bytes are not theirs.
@@ -56,12 +56,12 @@ def compression_of(start: bytes) -> Compression | None:
 
 def is_compressed_name(name: str) -> bool:
     """Whether a name ends like that of a compressed file."""
-    return name.lower().endswith(tuple(suffix for some in _SUFFIXES.values() for suffix in some))
+    return name.lower().endswith(tuple(suffix for some in SUFFIXES.values() for suffix in some))
 
 
 def name_inside(name: str, compression: Compression) -> str:
     """What the file inside is called: without the last suffix if that is the compression's."""
-    suffix = next((s for s in _SUFFIXES[compression] if name.lower().endswith(s)), "")
+    suffix = next((s for s in SUFFIXES[compression] if name.lower().endswith(s)), "")
     return name[: len(name) - len(suffix)] or name
 
 
@@ -221,7 +221,7 @@ def _new_member(compression: Compression) -> Any:
     if compression == "bz2":
         return bz2.BZ2Decompressor()
     if compression == "xz":
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
     return _ZstdFrame()
 
 
@@ -254,7 +254,7 @@ class _ZstdFrame:
     needs_input = True
 
     def __init__(self) -> None:
-        self._expander = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+        self._expander = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         """All that comes out."""

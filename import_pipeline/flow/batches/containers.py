@@ -17,7 +17,7 @@ SAVE_AS_XLSX = told("Open it in its program and save the rows as xlsx or CSV.")
 _ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 _MANIFEST = "meta-inf/manifest.xml"
 _READ_BYTES = 1024 * 1024
-_DOCUMENTS = (
+DOCUMENTS = (
     ("word/document.xml", told("a Word document (.docx)")),
     ("ppt/presentation.xml", told("a presentation (.pptx)")),
     ("visio/document.xml", told("a drawing (.vsdx)")),
@@ -29,7 +29,7 @@ _HEADER_BYTES, _ENTRY_BYTES, _FAT_IN_HEADER = 512, 128, 109
 _LAST_SECTOR = 0xFFFFFFFA
 # A workbook has a dozen parts; the largest legal chain would be walked for hours.
 _MOST_DIRECTORY_SECTORS = 4096
-_OLE_PARTS = (
+OLE_DOCUMENTS = (
     ("WordDocument", told("a Word document (.doc)")),
     ("PowerPoint Document", told("a presentation (.ppt)")),
     ("VisioDocument", told("a drawing (.vsd)")),
@@ -55,7 +55,7 @@ def zip_format(source: Source) -> ZipFormat:
             if "xl/workbook.bin" in parts:
                 return "xlsb"
             return "xlsm" if "xl/vbaproject.bin" in parts else "xlsx"
-        for part, what in _DOCUMENTS:
+        for part, what in DOCUMENTS:
             if part in parts:
                 raise unsupported(source.name, what, SAVE_AS_XLSX)
         return "ods" if _is_open_document(source.name, archive, parts) else "zip"
@@ -96,7 +96,7 @@ def require_xls(source: Source) -> None:
     if parts & {"Workbook", "Book", "WORKBOOK", "BOOK"}:
         return
     what = next(
-        (what for part, what in _OLE_PARTS if part in parts), told("an old Office file without a workbook")
+        (what for part, what in OLE_DOCUMENTS if part in parts), told("an old Office file without a workbook")
     )
     raise unsupported(source.name, what, SAVE_AS_XLSX)
 

@@ -25,7 +25,7 @@ _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PARQUET, _ENCRYPTED_PARQUET = b"PAR1", b"PARE"
 # Offset, bytes, what they are the mark of, what to do. Sources: the formats' own specifications.
-_SIGNATURES: tuple[tuple[int, bytes, Told, Told], ...] = (
+SIGNATURES: tuple[tuple[int, bytes, Told, Told], ...] = (
     (0, b"7z\xbc\xaf\x27\x1c", told("a 7-Zip archive"), _UNPACK),
     (0, b"Rar!\x1a\x07", told("a RAR archive"), _UNPACK),
     (257, b"ustar", told("a tar archive"), _UNPACK),
@@ -60,7 +60,7 @@ _SIGNATURES: tuple[tuple[int, bytes, Told, Told], ...] = (
 )
 _LOCKED = (b"-----BEGIN PGP MESSAGE", b"Salted__", b"age-encryption.org/")
 # Forms of text that are no table: what they look like, what to do.
-_NO_TABLE = {
+NO_TABLE = {
     "html": (told("a web page"), _SAVE_AS_XLSX),
     "mht": (told("a web page"), _SAVE_AS_XLSX),
     "spreadsheet_xml": (told("an XML spreadsheet of 2003"), _SAVE_AS_XLSX),
@@ -182,7 +182,7 @@ def _refuse_known(name: str, start: bytes) -> None:
         raise EncryptedFile(
             told("{file} is encrypted.", file=name), remedy=told("Decrypt it and send what is inside.")
         )
-    for offset, mark, what, remedy in _SIGNATURES:
+    for offset, mark, what, remedy in SIGNATURES:
         if start[offset : offset + len(mark)] == mark:
             raise unsupported(name, what, remedy)
     # Three letters are no proof: a header may begin with them.
@@ -225,7 +225,7 @@ def _decoded(start: bytes, encoding: str | None) -> str:
 
 
 def _no_table(name: str, form: str) -> PermanentImportError:
-    what, remedy = _NO_TABLE[form]
+    what, remedy = NO_TABLE[form]
     suffix = name[name.rfind(".") :].lower() if "." in name else ""
     if suffix in (".xls", ".xlsx", ".csv"):
         return UnsupportedFormat(

@@ -23,7 +23,7 @@ COMPRESSION_NAMES: Final[Mapping[Compression, str]] = {
     "gz": "gzip", "zst": "Zstandard", "xz": "xz", "bz2": "bzip2",
 }  # fmt: skip
 # Which formats a suffix promises; a suffix that is not here promises nothing.
-_PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
+PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
     ".csv": ("csv",), ".tsv": ("csv",), ".tab": ("csv",), ".psv": ("csv",),
     ".json": ("json", "jsonl"), ".jsonl": ("jsonl",), ".ndjson": ("jsonl",),
     ".parquet": ("parquet",), ".pq": ("parquet",),
@@ -45,7 +45,7 @@ def name_notices(name: str, found: str, compression: Compression | None) -> tupl
                             file=name))  # fmt: skip
     plain = _without_compression(name)
     suffix = plain[plain.rfind(".") :].lower() if "." in plain else ""
-    if suffix in _PROMISES and found not in _PROMISES[suffix]:
+    if suffix in PROMISES and found not in PROMISES[suffix]:
         notices.append(
             told("{file} is named {suffix}, but holds {what}; it was read as that.",
                  file=name, suffix=suffix, what=FORMAT_NAMES[found])
