@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all check messages lock bench images clean
+.PHONY: help setup demo dev test test-all check messages pages lock bench images clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ check: $(STAMP) ## lint, types, and whether the definitions load
 
 messages: $(STAMP) ## gather the sentences for senders, and compile their translations
 	@$(BIN)/python -m import_pipeline.translations
+
+pages: $(STAMP) ## write the pages of docs/ that are made from the code
+	@$(BIN)/python -m import_pipeline.documentation
 
 lock: $(STAMP) ## resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from import_pipeline.catalog.dataset import SenderOptions
 
 ALLOWED: dict[str, tuple[str | None, ...]] = {
-    "delimiter": (None, ",", ";", "\t", "|"),
+    "delimiter": (None, ",", ";", "\t", "|", ":", "^", "~", " "),
     "decimal": (None, ",", "."),
     "date_order": (None, "dmy", "mdy", "ymd"),
     "on_existing": (None, "skip", "update", "reject"),

@@ -35,7 +35,7 @@ EncodingOption = Annotated[
     str | None, typer.Option(help="Encoding of the text: `utf-8`, `cp1252` or `latin-1`. Default: found out.")
 ]
 DelimiterOption = Annotated[
-    str | None, typer.Option(help="Delimiter: `,`, `;`, `|` or `tab`. Default: found out.")
+    str | None, typer.Option(help="Delimiter: `,` `;` `|` `tab` `:` `^` `~` `space`. Default: found out.")
 ]
 DecimalOption = Annotated[
     str | None, typer.Option(help="Decimal mark, `,` or `.`. Default: by the whole column.")

@@ -39,7 +39,7 @@ def test_a_dataset_knows_the_file_and_line_of_its_declaration():
         ({"timezone": "Brazil/Nowhere"}, "no time zone 'Brazil/Nowhere'"),
         ({"defaults": SenderOptions(encoding="klingon")}, "default encoding='klingon'"),
         ({"defaults": SenderOptions(encoding="hex")}, "default encoding='hex'"),
-        ({"defaults": SenderOptions(delimiter=":")}, "default delimiter=':'"),
+        ({"defaults": SenderOptions(delimiter="#")}, "default delimiter='#'"),
         ({"defaults": SenderOptions(decimal="comma")}, "default decimal='comma'"),
         ({"defaults": SenderOptions(date_order="DMY")}, "default date_order='DMY'"),
         ({"defaults": SenderOptions(header_row=-1)}, "default header_row=-1"),

@@ -19,8 +19,11 @@ from import_pipeline.storage.bucket import Bucket
 ENCODING_ALIASES = {"ansi": "cp1252", "utf8": "utf-8", "latin1": "latin-1"}
 DELIMITERS = {
     ",": ",", "comma": ",", ";": ";", "semicolon": ";", "\t": "\t", "\\t": "\t", "tab": "\t",
-    "|": "|", "pipe": "|",
+    "|": "|", "pipe": "|", ":": ":", "colon": ":",
+    "^": "^", "caret": "^", "~": "~", "tilde": "~", "space": " ",
 }  # fmt: skip
+# Those that no metadata can hold as they are.
+DELIMITER_WORDS = {"\t": "tab", " ": "space"}
 DECIMALS = {",": ",", "comma": ",", ".": ".", "point": "."}
 DATE_ORDERS = {order: order for order in ("dmy", "mdy", "ymd")}
 ON_EXISTING = {policy: policy for policy in ("skip", "update", "reject")}
@@ -96,7 +99,7 @@ def statement_metadata(statement: Statement) -> dict[str, str]:
     options, facts = statement.options, statement.facts
     stated = {
         "encoding": options.encoding,
-        "delimiter": {"\t": "tab"}.get(options.delimiter or "", options.delimiter),
+        "delimiter": DELIMITER_WORDS.get(options.delimiter or "", options.delimiter),
         "decimal": options.decimal,
         "date-order": options.date_order,
         "header-row": None if options.header_row is None else str(options.header_row),

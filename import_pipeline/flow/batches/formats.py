@@ -23,7 +23,7 @@ _UNPACK = told("Unpack it, and send the files inside or pack them as zip.")
 _SAVE_AS_XLSX = told("Open it in the spreadsheet program and save it as xlsx.")
 _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_PARQUET, _ENCRYPTED_PARQUET = b"PAR1", b"PARE"
+PARQUET, ENCRYPTED_PARQUET = b"PAR1", b"PARE"
 # Offset, bytes, what they are the mark of, what to do. Sources: the formats' own specifications.
 SIGNATURES: tuple[tuple[int, bytes, Told, Told], ...] = (
     (0, b"7z\xbc\xaf\x27\x1c", told("a 7-Zip archive"), _UNPACK),
@@ -155,7 +155,7 @@ def _format_of(source: Source, start: bytes, encoding: str | None) -> FileFormat
     if start.startswith(_OLE2):
         require_xls(source)
         return "xls"
-    if start.startswith((_PARQUET, _ENCRYPTED_PARQUET)):
+    if start.startswith((PARQUET, ENCRYPTED_PARQUET)):
         _require_parquet(source, start)
         return "parquet"
     _refuse_known(source.name, start)
@@ -165,11 +165,11 @@ def _format_of(source: Source, start: bytes, encoding: str | None) -> FileFormat
 def _require_parquet(source: Source, start: bytes) -> None:
     """See that both ends of a Parquet file are there, and readable without a key."""
     with source.open() as file:
-        file.seek(max(source.size - len(_PARQUET), 0))
+        file.seek(max(source.size - len(PARQUET), 0))
         end = file.read()
-    if _ENCRYPTED_PARQUET in (start[:4], end):
+    if ENCRYPTED_PARQUET in (start[:4], end):
         raise encrypted(source.name)
-    if end != _PARQUET or source.size < 12:
+    if end != PARQUET or source.size < 12:
         raise TruncatedFile(
             told("{file} is a Parquet file without its end: part of it is missing.", file=source.name),
             remedy=told("Send the whole file again; an upload or a download may have broken off."),

@@ -45,7 +45,7 @@ def test_nothing_stated_is_nothing_assumed() -> None:
     ("option", "value", "allowed"),
     [
         ("encoding", "klingon", "utf-8, cp1252"),
-        ("delimiter", ":", "comma"),
+        ("delimiter", "#", "comma"),
         ("decimal", "'", "Use one of: ,, comma, ., point."),
         ("date-order", "ddmmyy", "dmy, mdy, ymd"),
         ("header-row", "-1", "counted from 1"),
@@ -69,7 +69,7 @@ def test_a_wrong_value_is_refused_naming_those_allowed(option: str, value: str, 
 options = st.builds(
     SenderOptions,
     encoding=st.sampled_from([None, "utf-8", "cp1252", "utf-16"]),
-    delimiter=st.sampled_from([None, ",", ";", "\t", "|"]),
+    delimiter=st.sampled_from([None, ",", ";", "\t", "|", ":", "^", "~", " "]),
     decimal=st.sampled_from([None, ",", "."]),
     date_order=st.sampled_from([None, "dmy", "mdy", "ymd"]),
     header_row=st.none() | st.integers(0, 1_048_576),

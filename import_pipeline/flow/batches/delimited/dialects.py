@@ -30,7 +30,7 @@ DELIMITERS = (",", ";", "\t", "|")
 # They stand in the text of cells too often: taken only where they uncover columns and cut all rows alike.
 RARE_DELIMITERS = (":", "^", "~", " ")
 ROWS_LOOKED_AT = 1000
-_RARE_COLUMNS, _RARE_SHARE = 2, 0.9
+RARE_COLUMNS, RARE_SHARE = 2, 0.9
 _NAMES = {",": told("comma"), ";": told("semicolon"), "\t": told("tab"), "|": told("bar"), " ": told("space"),
           ":": told("colon")}  # fmt: skip
 _STATED = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "bar": "|", "space": " ",
@@ -101,7 +101,7 @@ class Candidate:
     @property
     def is_sensible(self) -> bool:
         """Whether a delimiter that is rare has enough evidence."""
-        enough = self.matched >= _RARE_COLUMNS and self.share >= _RARE_SHARE
+        enough = self.matched >= RARE_COLUMNS and self.share >= RARE_SHARE
         return self.is_default or self.dialect.delimiter not in RARE_DELIMITERS or enough
 
 

@@ -54,16 +54,16 @@ TSV = ReturnedForm("rejected.tsv", "text/tab-separated-values; charset=utf-8", D
 XLSX = ReturnedForm(
     "rejected.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", WorkbookWriter
 )
-_FORMS: Mapping[FileFormat, ReturnedForm] = {
+FORMS: Mapping[FileFormat, ReturnedForm] = {
     "csv": CSV,
     "json": ReturnedForm("rejected.json", "application/json", JsonWriter),
     "jsonl": ReturnedForm("rejected.jsonl", "application/x-ndjson", JsonWriter),
     "parquet": ReturnedForm("rejected.parquet", "application/vnd.apache.parquet", ParquetWriter),
     **dict.fromkeys(("xlsx", "xlsm", "xlsb", "xls", "ods"), XLSX),
 }
-REJECTED_NAMES = tuple(sorted({form.name for form in (*_FORMS.values(), TSV)}))
+REJECTED_NAMES = tuple(sorted({form.name for form in (*FORMS.values(), TSV)}))
 
 
 def form_of(file: InspectedFile) -> ReturnedForm:
     """The form in which rejected rows of this file go back."""
-    return TSV if file.delimiter == "\t" else _FORMS[file.format]
+    return TSV if file.delimiter == "\t" else FORMS[file.format]
