@@ -39,12 +39,18 @@ def imported_metadata(
         **{f"seconds {stage}": MetadataValue.float(float(value)) for stage, value in seconds.items()},
         "batches": MetadataValue.int(len(split.batches)),
         "bytes": MetadataValue.int(opened.source.size),
-        **{
-            thing.what: MetadataValue.text(f"{thing.value!r} ({thing.why})") for thing in opened.file.detected
-        },
+        **_detected(opened),
         **_links(bucket, written),
         "first rejects": _first_rejects(written),
     }
+
+
+def _detected(opened: OpenedUpload) -> Metadata:
+    """What was found out about the file; what each sheet has of its own stands in one entry."""
+    found: dict[str, list[str]] = {}
+    for thing in opened.file.detected:
+        found.setdefault(thing.what, []).append(f"{thing.value!r} ({thing.why})")
+    return {what: MetadataValue.text("; ".join(values)) for what, values in found.items()}
 
 
 def rejected_metadata(bucket: Bucket, published: PublishedUpload, written: WrittenReport) -> Metadata:

@@ -118,6 +118,12 @@ def test_an_encoding_that_is_none_is_a_bad_option(name: str) -> None:
     assert refused.value.fields["option"] == "encoding"
 
 
+def test_what_was_stated_of_the_first_file_does_not_hold_for_the_rows_we_sent_back():
+    """A sender whose program always states cp1252 could else send no rejected.csv back."""
+    ours = "Nome,_import_row,_import_upload,_import_errors\nJosé,2,a@1,x\n"
+    assert inspect(ours.encode("utf-8-sig"), encoding="cp1252").encoding == "utf-8-sig"
+
+
 def test_a_stated_encoding_against_the_byte_order_mark_is_refused() -> None:
     with pytest.raises(UnsupportedEncoding, match="utf-8-sig"):
         inspect("nome\nAna\n".encode("utf-8-sig"), encoding="cp1252")

@@ -183,7 +183,7 @@ def check_stated_encoding(stated: str, start: bytes) -> str:
     marked = encoding_of_mark(start)
     if marked is None or marked == name or name.startswith(marked + "-"):
         return name
-    if marked == UTF_8_BOM and name == UTF_8:
+    if marked == UTF_8_BOM and (name == UTF_8 or _is_ours(start)):
         return UTF_8_BOM
     raise UnsupportedEncoding(
         told("The option encoding says {stated}, but the file begins with the byte order mark of {marked}.",
@@ -191,6 +191,11 @@ def check_stated_encoding(stated: str, start: bytes) -> str:
         remedy=told("Leave the option encoding out, or save the file in that encoding."),
         stated=stated, found=marked,
     )  # fmt: skip
+
+
+def _is_ours(start: bytes) -> bool:
+    """Whether it is a file that we sent back: what was stated of the first file does not hold for it."""
+    return b"_import_errors" in start.splitlines()[0]
 
 
 def keeps_ascii_lines(encoding: str) -> bool:
