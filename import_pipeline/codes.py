@@ -46,7 +46,11 @@ def _system(code: str, meaning: str, remedy: str) -> Code:
 _FILE = (
     _file("refused", "The file cannot be imported; the message says why.", "Do what the message says."),
     _file("empty_file", "The file has no content.", "Export it again and send it once more."),
-    _file("unsupported_format", "The content is of a type that is not read.", "Send CSV."),
+    _file(
+        "unsupported_format",
+        "The content is of a type that is not read.",
+        "Send the rows as CSV, a workbook (xlsx, xls, ods), JSON or Parquet.",
+    ),
     _file(
         "unsupported_encoding",
         "The text is in an encoding that is not read, or not in the stated one.",
@@ -74,7 +78,7 @@ _FILE = (
     ),
     _file(
         "too_large_for_a_spreadsheet",
-        "A workbook has more than 50 million cells, 2 GB unpacked, 5,000 parts, or shrank over 100 times.",
+        "A workbook has over 50 million cells, 2 GB unpacked, 5,000 parts, or unpacks to 100 times its size.",
         "Send the rows as a CSV file, which has no such limit.",
     ),
     _file("missing_columns", "Required columns are not in the header.", "Add them, or rename the columns."),

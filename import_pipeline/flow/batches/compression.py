@@ -163,7 +163,7 @@ class ExpandedSource:
 
     def _expands_too_far(self) -> ExpandsTooFar:
         return ExpandsTooFar(
-            told("{file} expands to over {limit} times as much as it has.",
+            told("{file} expands to over {limit} times its size.",
                  file=self._source.name, limit=MOST_EXPANSION),
             remedy=told("Send it uncompressed."),
             limit=MOST_EXPANSION,

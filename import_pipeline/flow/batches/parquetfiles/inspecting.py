@@ -40,7 +40,7 @@ def inspect_parquet(
     cells = rows * len(schema)
     if cells > max(CELLS_FREE, MOST_CELLS_A_BYTE * size):
         raise ExpandsTooFar(
-            told("{file} has {size:,} bytes and {cells:,} cells, over {limit:,} a byte.",
+            told("{file} claims {cells:,} cells in {size:,} bytes; at most {limit:,} a byte are taken.",
                  file=source.name, size=size, cells=cells, limit=MOST_CELLS_A_BYTE),
             remedy=told("Send it as CSV."), limit=MOST_CELLS_A_BYTE,
         )  # fmt: skip
