@@ -6,7 +6,8 @@ Values are turned by the column, never one by one; `kinds.py` says what each kin
 import datetime
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from itertools import compress
+from itertools import compress, islice
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from import_pipeline.flow.batches import kinds
-from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks, ErrorValue, NoResult, Percent
+from import_pipeline.flow.batches.spreadsheets.listed import SheetValues
+from import_pipeline.flow.batches.spreadsheets.marks import (
+    ColumnMarks,
+    ErrorValue,
+    NoResult,
+    Percent,
+    Percentage,
+)
 from import_pipeline.flow.batches.spreadsheets.number_formats import ZerosFormat
 
 Kinds = npt.NDArray[np.int8]
@@ -38,6 +46,16 @@ def column_cells(values: Sequence[Any], marks: ColumnMarks | None, first_row: in
         return text, found
     here = marks.between(first_row, first_row + len(values) - 1)
     return _marked(values, text, found, here, first_row) if len(here.rows) else (text, found)
+
+
+def first_rows(sheet: SheetValues, rows: int) -> list[list[str]]:
+    """The first rows as text, among which a header is looked for: from row 1 and column A on."""
+    values = list(islice(sheet.rows(), rows))
+    if not values or not sheet.width:
+        return []
+    before = [""] * sheet.first_column
+    columns = [column_cells(column, None, 1)[0].to_pylist() for column in zip(*values, strict=True)]
+    return [before + list(row) for row in zip(*columns, strict=True)]
 
 
 def number_texts(numbers: npt.NDArray[np.float64]) -> tuple[pa.Array, Kinds]:
@@ -105,6 +123,17 @@ def _floats(values: Sequence[float]) -> tuple[pa.Array, Kinds]:
     return number_texts(np.array(values, np.float64))
 
 
+def _shown_percentages(values: Sequence[float]) -> tuple[pa.Array, Kinds]:
+    return _as_percentages(values), np.full(len(values), kinds.PERCENT, np.int8)
+
+
+def _as_percentages(numbers: Sequence[float]) -> pa.Array:
+    """0.155 becomes `15.5%`; to 15 digits, since a product has more than were written."""
+    times_100 = (np.array(numbers, np.float64) * 100).tolist()
+    shown, _ = number_texts(np.array(list(map(float, map(_SHOWN, times_100)))))
+    return pc.binary_join_element_wise(shown, "%", "")
+
+
 def _booleans(values: Sequence[bool]) -> tuple[pa.Array, Kinds]:
     return pa.array(values, pa.bool_()).cast(pa.string()), np.full(len(values), kinds.BOOLEAN, np.int8)
 
@@ -135,6 +164,9 @@ _CONVERTERS: dict[type, Callable[[Sequence[Any]], tuple[pa.Array, Kinds]]] = {
     datetime.datetime: _written(kinds.TIMESTAMP, str),
     datetime.time: _written(kinds.TIME, datetime.time.isoformat),
     datetime.timedelta: _written(kinds.TIME, _duration),
+    Percentage: _shown_percentages,
+    ErrorValue: _written(kinds.ERROR_VALUE, attrgetter("text")),
+    NoResult: _written(kinds.NO_RESULT, attrgetter("formula")),
 }
 
 
@@ -171,10 +203,8 @@ def _percentages(values: Sequence[Any], text: pa.Array, found: Kinds, places: An
     places = np.unique(places[found[places] == kinds.NUMBER])
     if not len(places):
         return text
-    numbers = np.array([values[place] for place in places.tolist()], np.float64)
-    shown, _ = number_texts(np.array(list(map(float, map(_SHOWN, (numbers * 100).tolist())))))
     found[places] = kinds.PERCENT
-    return _replaced(text, places, pc.binary_join_element_wise(shown, "%", ""))
+    return _replaced(text, places, _as_percentages([values[place] for place in places.tolist()]))
 
 
 def _replaced(text: pa.Array, places: Any, by: Any) -> pa.Array:

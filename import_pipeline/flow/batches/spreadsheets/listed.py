@@ -1,6 +1,8 @@
-"""What is known of a sheet before its values are loaded: two small records that all formats share."""
+"""What all formats share of a sheet: what is known before it is loaded, and how its values are asked for."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -26,3 +28,20 @@ class SheetExtent:
     marked: bool
     merged: tuple[tuple[int, int], ...]
     bytes: int
+
+
+class SheetValues(Protocol):
+    """The values of one sheet.
+
+    Attributes:
+        first_column: of the sheet's filled part, from 0; cells before it are not in the rows.
+        width: cells of each row.
+        last_row: of the filled part, from 1; 0: the sheet is empty.
+    """
+
+    first_column: int
+    width: int
+    last_row: int
+
+    def rows(self) -> Iterator[list[Any]]:
+        """Every row from the sheet's first one on; an empty cell is the empty text."""

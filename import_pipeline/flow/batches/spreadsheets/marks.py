@@ -1,6 +1,6 @@
 """What is to be said of single cells beyond the values that calamine gives, gathered from a sheet's own text.
 
-How a format's text is searched for it lies in `sheet_xml.py`, `content_xml.py` and the record modules.
+How a format's text is searched for it lies in `sheet_xml.py` and the record modules.
 """
 
 from array import array
@@ -33,6 +33,10 @@ class NoResult:
     """The cell is a formula that was never calculated."""
 
     formula: str
+
+
+class Percentage(float):
+    """A number that its cell itself tells to be shown as a percentage: no mark is needed."""
 
 
 Meaning = Percent | ZerosFormat | ErrorValue | NoResult

@@ -1,78 +1,106 @@
-"""Workbooks of the format ods: one XML part with all sheets (OpenDocument 1.3, part 3).
+"""Workbooks of the format ods: one XML part with all sheets.
 
-Errors, percentages and formulas without result are told by the cells themselves; dates are written out, so
-there is no date system. What is not told: identifiers shown with leading zeros (their value is imported),
-and merged ranges.
+Its cells tell everything themselves (errors, percentages, formulas without result, dates written out), so
+nothing is marked afterwards, and rows are read as they are asked for. What is not told: identifiers shown
+with leading zeros (their value is imported).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 from xml.parsers import expat
 
-from python_calamine import CalamineWorkbook, SheetVisibleEnum
-
-from import_pipeline.flow.batches.spreadsheets.calamine import LoadedSheet, guarded, load
-from import_pipeline.flow.batches.spreadsheets.heads import first_rows
-from import_pipeline.flow.batches.spreadsheets.limits import (
-    LAST_COLUMN,
-    LAST_ROW,
-    check_cells,
-)
+from import_pipeline.flow.batches.spreadsheets.cells import first_rows
+from import_pipeline.flow.batches.spreadsheets.content_xml import ContentReader, ContentRow
+from import_pipeline.flow.batches.spreadsheets.limits import check_cells
 from import_pipeline.flow.batches.spreadsheets.listed import ListedSheet, SheetExtent
-from import_pipeline.flow.batches.spreadsheets.marks import (
-    ColumnMarks,
-    ErrorValue,
-    Meaning,
-    Percent,
-    no_result,
-)
+from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks
 from import_pipeline.flow.batches.spreadsheets.package import Package, corrupt
-from import_pipeline.flow.batches.spreadsheets.records_of_cells import SheetRecords
 from import_pipeline.language import told
 
 _CONTENT = "content.xml"
-_CELLS = ("table:table-cell", "table:covered-table-cell")
-_FORMULA_PREFIXES = ("of:", "oooc:", "msoxl:")
+_BYTES_OF_A_CELL = 12
+_MOST_MERGED = 10_000
+
+
+@dataclass
+class _Survey:
+    """What one pass finds out about a sheet.
+
+    Attributes:
+        rows, columns: of its filled cells, each the first and the last, from 0.
+        merged: first and last row of merged ranges, the first 10,000.
+    """
+
+    style: str
+    filled: int = 0
+    rows: tuple[int, int] = (1 << 30, -1)
+    columns: tuple[int, int] = (1 << 30, -1)
+    merged: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, found: ContentRow) -> None:
+        """Take note of a row."""
+        first, (last, repeats, _) = found.cells[0][0], found.cells[-1]
+        self.rows = (min(self.rows[0], found.row), max(self.rows[1], found.row + found.repeats - 1))
+        self.columns = (min(self.columns[0], first), max(self.columns[1], last + repeats - 1))
+        self.filled += found.repeats * sum(many for _, many, _ in found.cells)
+
+    def add_merged(self, first: int, last: int) -> None:
+        """Take note of a merged range."""
+        if len(self.merged) < _MOST_MERGED:
+            self.merged.append((first, last))
+
+    @property
+    def cells(self) -> int:
+        """Cells between the first and the last filled one."""
+        if not self.filled:
+            return 0
+        return (self.rows[1] + 1 - self.rows[0]) * (self.columns[1] + 1 - self.columns[0])
 
 
 class OdsWorkbook:
-    """An open document; see `workbooks.Workbook`. calamine loads all of its sheets at once."""
+    """An open document; see `workbooks.Workbook`."""
 
     def __init__(self, path: Path, package: Package):
-        self._path, self._package, self._file = path, package, package.name
+        self._package, self._file = package, package.name
         if package.find(_CONTENT) is None:
             raise corrupt(self._file, told("its content is missing"))
+        self._hidden: frozenset[str] = frozenset()
+        self._cells = 0
 
     @cached_property
     def sheets(self) -> Sequence[ListedSheet]:
-        """The sheets, once it is known that all of them may be loaded."""
-        self._tables  # noqa: B018 - checks the limits
-        with guarded(self._file):
-            metadata = self._workbook.sheets_metadata
-        return tuple(ListedSheet(s.name, s.visible == SheetVisibleEnum.Visible) for s in metadata)
+        """The sheets in their order."""
+        tables = self._tables
+        return tuple(ListedSheet(name, found.style not in self._hidden) for name, found in tables.items())
 
     @cached_property
-    def _workbook(self) -> CalamineWorkbook:
-        return load(self._path, self._file)
+    def _tables(self) -> dict[str, _Survey]:
+        """How far each sheet reaches, by a pass over all of them."""
+        tables: dict[str, _Survey] = {}
+        current = _Survey("")
 
-    @cached_property
-    def _tables(self) -> dict[str, SheetRecords]:
-        """What the cells of each table tell beside their values."""
-        reader = _Content(self._file)
-        try:
+        def begin(name: str, style: str) -> None:
+            nonlocal current
+            current = tables.setdefault(name, _Survey(style))
+
+        def add(row: ContentRow) -> None:
+            current.add(row)
+
+        def add_merged(first: int, last: int) -> None:
+            current.add_merged(first, last)
+
+        reader = ContentReader(begin, add, add_merged)
+        with self._sheets_expected():
             for chunk in self._package.xml_chunks(_CONTENT):
                 reader.feed(chunk)
             reader.close()
-        except (expat.ExpatError, ValueError) as error:
-            raise corrupt(self._file, told("{part} is not written as a sheet is", part=_CONTENT)) from error
-        total = 0
-        for found in reader.tables.values():
-            found.extent(self._file)
-            if found.filled:
-                total += (found.rows[1] + 1 - found.rows[0]) * (found.columns[1] + 1 - found.columns[0])
-        check_cells(self._file, total)
-        return reader.tables
+        self._hidden = frozenset(reader.hidden)
+        return tables
 
     def heads(self, names: Sequence[str], rows: int) -> dict[str, list[list[str]]]:
         """The first rows of these sheets."""
@@ -80,93 +108,67 @@ class OdsWorkbook:
 
     def extent(self, sheet: str) -> SheetExtent:
         """How far a sheet reaches."""
-        return self._tables.get(sheet, SheetRecords()).extent(self._file)
+        found = self._tables[sheet]
+        self._cells += found.cells
+        check_cells(self._file, self._cells)
+        return SheetExtent(found.rows[1] + 1, False, tuple(found.merged), found.filled * _BYTES_OF_A_CELL)
 
     def marks(self, sheet: str) -> dict[int, ColumnMarks]:
-        """Errors, percentages and formulas without result."""
-        return self._tables.get(sheet, SheetRecords()).marks.by_column()
+        """Nothing: the values tell it themselves."""
+        return {}
 
-    def load(self, sheet: str) -> LoadedSheet:
+    def load(self, sheet: str) -> "OdsSheet":
         """A sheet's values."""
-        return LoadedSheet(self._workbook, sheet, self._file)
+        found = self._tables[sheet]
+        check_cells(self._file, found.cells)
+        return OdsSheet(self, sheet, found)
+
+    def rows_of(self, sheet: str) -> Iterator[ContentRow]:
+        """The filled rows of a sheet, as its text is unpacked."""
+        waiting: list[ContentRow] = []
+        wanted = reached = False
+
+        def begin(name: str, _style: str) -> None:
+            nonlocal wanted, reached
+            reached = reached or wanted
+            wanted = name == sheet and not reached
+
+        reader = ContentReader(begin, lambda row: waiting.append(row) if wanted else None)
+        with self._sheets_expected():
+            for chunk in self._package.xml_chunks(_CONTENT):
+                reader.feed(chunk)
+                yield from waiting
+                waiting.clear()
+                if reached:
+                    return
+
+    @contextmanager
+    def _sheets_expected(self) -> Iterator[None]:
+        try:
+            yield
+        except (expat.ExpatError, ValueError) as error:
+            raise corrupt(self._file, told("{part} is not written as a sheet is", part=_CONTENT)) from error
 
 
-class _Content:
-    """Follows the tables, rows and cells of a content.xml.
+class OdsSheet:
+    """The values of one sheet, unpacked as they are read; see `listed.SheetValues`."""
 
-    Attributes:
-        tables: by name.
-    """
+    def __init__(self, workbook: OdsWorkbook, name: str, found: _Survey):
+        self._workbook, self._name = workbook, name
+        self.first_column = found.columns[0] if found.filled else 0
+        self.width = found.columns[1] + 1 - found.columns[0] if found.filled else 0
+        self.last_row = found.rows[1] + 1
 
-    def __init__(self, file: str):
-        self._file = file
-        self.tables: dict[str, SheetRecords] = {}
-        self._table: SheetRecords | None = None
-        self._row = self._column = 0
-        self._row_repeats = self._repeats = 1
-        self._cell: dict[str, str] | None = None
-        self._filled = False
-        self._text: list[str] = []
-        self._waiting: list[tuple[int, int, Meaning | None]] = []
-        self._parser = expat.ParserCreate()
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self.feed = self._parser.Parse
-
-    def close(self) -> None:
-        """Say that nothing follows."""
-        self._parser.Parse(b"", True)
-
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if self._cell is not None:
-            self._filled = True
-        elif name in _CELLS:
-            self._cell, self._filled, self._text = attributes, False, []
-            self._repeats = _repeats(attributes, "table:number-columns-repeated")
-            if attributes.get("calcext:value-type") == "error":
-                self._parser.CharacterDataHandler = self._text.append
-        elif name == "table:table-row":
-            self._row_repeats, self._column = _repeats(attributes, "table:number-rows-repeated"), 0
-        elif name == "table:table":
-            self._table = self.tables.setdefault(attributes.get("table:name", ""), SheetRecords())
-            self._row = 0
-
-    def _end(self, name: str) -> None:
-        if name in _CELLS and self._cell is not None:
-            filled = self._filled or any(key.startswith(("office:", "table:formula")) for key in self._cell)
-            if filled:
-                self._waiting.append((self._column, self._repeats, self._meaning(self._cell)))
-            self._column += self._repeats
-            self._cell, self._parser.CharacterDataHandler = None, None
-        elif name == "table:table-row":
-            self._end_row()
-
-    def _end_row(self) -> None:
-        for column, repeats, meaning in self._waiting:
-            last_row, last_column = self._row + self._row_repeats - 1, column + repeats - 1
-            if last_row >= LAST_ROW or last_column >= LAST_COLUMN:
-                raise ValueError("a cell outside of the sheet")
-            if self._table is not None:
-                check_cells(self._file, self._row_repeats * repeats)
-                self._table.block((self._row, last_row), (column, last_column), meaning)
-        self._waiting = []
-        self._row += self._row_repeats
-
-    def _meaning(self, cell: dict[str, str]) -> Meaning | None:
-        """What a cell says beyond its value."""
-        kind = cell.get("office:value-type")
-        if cell.get("calcext:value-type") == "error":
-            return ErrorValue("".join(self._text).strip() or "#ERROR!")
-        if kind is None and "table:formula" in cell:
-            formula = cell["table:formula"]
-            for prefix in _FORMULA_PREFIXES:
-                formula = formula.removeprefix(prefix)
-            return no_result(formula)
-        return Percent() if kind == "percentage" else None
-
-
-def _repeats(attributes: dict[str, str], key: str) -> int:
-    number = int(attributes.get(key, "1"))
-    if number < 1:
-        raise ValueError("repeated less than once")
-    return number
+    def rows(self) -> Iterator[list[Any]]:
+        """Every row from the sheet's first one on; an empty cell is the empty text."""
+        blank, next_row, before = [""] * self.width, 0, self.first_column
+        for found in self._workbook.rows_of(self._name) if self.last_row else ():
+            yield from repeat(blank, found.row - next_row)
+            row = blank.copy()
+            for column, repeats, value in found.cells:
+                if repeats == 1:
+                    row[column - before] = value
+                else:
+                    row[column - before : column - before + repeats] = [value] * repeats
+            yield from repeat(row, found.repeats)
+            next_row = found.row + found.repeats

@@ -20,8 +20,9 @@ from import_pipeline.flow.batches.ignoring import LISTED, IgnoredRows
 from import_pipeline.flow.batches.kinds import NO_RESULT, TEXT, batch_schema
 from import_pipeline.flow.batches.sealing import take_seals
 from import_pipeline.flow.batches.source import Source, spooled
-from import_pipeline.flow.batches.spreadsheets.calamine import LoadedSheet, guarded
+from import_pipeline.flow.batches.spreadsheets.calamine import guarded
 from import_pipeline.flow.batches.spreadsheets.cells import Kinds, column_cells
+from import_pipeline.flow.batches.spreadsheets.listed import SheetValues
 from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks
 from import_pipeline.flow.batches.spreadsheets.workbooks import Workbook, opened_workbook
 from import_pipeline.formula_guard import unguard_equals
@@ -169,7 +170,7 @@ class WorkbookReader:
         return take_seals(table, columns)
 
 
-def _padded(loaded: LoadedSheet, last: int) -> Iterator[Sequence[Any]]:
+def _padded(loaded: SheetValues, last: int) -> Iterator[Sequence[Any]]:
     """The sheet's rows, and empty ones up to the last marked row: calamine ends at the last value."""
     blank = [""] * loaded.width
     return chain(loaded.rows(), (blank for _ in range(loaded.last_row, last)))

@@ -11,8 +11,7 @@ from typing import Literal, Protocol
 
 from import_pipeline.flow.batches.containers import unsupported, zip_format
 from import_pipeline.flow.batches.source import FileSource
-from import_pipeline.flow.batches.spreadsheets.calamine import LoadedSheet
-from import_pipeline.flow.batches.spreadsheets.listed import ListedSheet, SheetExtent
+from import_pipeline.flow.batches.spreadsheets.listed import ListedSheet, SheetExtent, SheetValues
 from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks
 from import_pipeline.flow.batches.spreadsheets.ods import OdsWorkbook
 from import_pipeline.flow.batches.spreadsheets.package import Package, opened_package
@@ -46,7 +45,7 @@ class Workbook(Protocol):
     def marks(self, sheet: str) -> dict[int, ColumnMarks]:
         """What is said of its cells beside their values, by column from 0."""
 
-    def load(self, sheet: str) -> LoadedSheet:
+    def load(self, sheet: str) -> SheetValues:
         """Its values."""
 
 

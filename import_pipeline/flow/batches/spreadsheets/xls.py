@@ -14,7 +14,7 @@ from pathlib import Path
 from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from import_pipeline.flow.batches.spreadsheets.calamine import LoadedSheet, guarded, load
-from import_pipeline.flow.batches.spreadsheets.heads import first_rows
+from import_pipeline.flow.batches.spreadsheets.cells import first_rows
 from import_pipeline.flow.batches.spreadsheets.limits import check_cells
 from import_pipeline.flow.batches.spreadsheets.listed import ListedSheet, SheetExtent
 from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks, ErrorValue, Meaning, no_result

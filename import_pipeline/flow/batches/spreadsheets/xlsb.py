@@ -14,7 +14,7 @@ from pathlib import Path
 from python_calamine import CalamineWorkbook
 
 from import_pipeline.flow.batches.spreadsheets.calamine import LoadedSheet, load
-from import_pipeline.flow.batches.spreadsheets.heads import first_rows
+from import_pipeline.flow.batches.spreadsheets.cells import first_rows
 from import_pipeline.flow.batches.spreadsheets.limits import (
     LAST_COLUMN,
     LAST_ROW,

@@ -16,7 +16,7 @@ from python_calamine import CalamineWorkbook
 from import_pipeline.errors import PermanentImportError
 from import_pipeline.flow.batches.spreadsheets import sheet_xml
 from import_pipeline.flow.batches.spreadsheets.calamine import LoadedSheet, load
-from import_pipeline.flow.batches.spreadsheets.heads import first_rows
+from import_pipeline.flow.batches.spreadsheets.cells import first_rows
 from import_pipeline.flow.batches.spreadsheets.limits import MOST_CELLS, check_cells, too_large
 from import_pipeline.flow.batches.spreadsheets.listed import ListedSheet, SheetExtent
 from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks

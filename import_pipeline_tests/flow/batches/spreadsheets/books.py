@@ -154,6 +154,12 @@ def with_parts(book: bytes, parts: Mapping[str, bytes], *, without: Sequence[str
     return file.getvalue()
 
 
+def part_of(book: bytes, name: str) -> bytes:
+    """One part of a zipped workbook."""
+    with zipfile.ZipFile(io.BytesIO(book)) as archive:
+        return archive.read(name)
+
+
 SHEET_1 = "xl/worksheets/sheet1.xml"
 BEGIN = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
 END = b"</sheetData></worksheet>"
