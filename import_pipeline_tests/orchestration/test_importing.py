@@ -222,7 +222,8 @@ def test_a_header_without_rows_is_completed_with_a_warning(world: World) -> None
 
 REFUSED: list[tuple[str, bytes, dict[str, str], str]] = [
     ("empty.csv", b"", {}, "empty_file"),
-    ("binary.csv", b"PK\x03\x04" + bytes(200), {}, "unsupported_format"),
+    ("binary.csv", b"\x89PNG\r\n\x1a\n" + bytes(200), {}, "unsupported_format"),
+    ("half.zip", b"PK\x03\x04" + bytes(200), {}, "corrupt_file"),
     ("missing.csv", b"Nome;Emial\nAna;a@b.co\n", {}, "missing_columns"),
     ("twice.csv", b"E-mail;Nome;E-mail\na@b.co;Ana;b@c.co\n", {}, "duplicate_header"),
     ("option.csv", LEADS.encode(), {"decimal": "x"}, "bad_option"),
