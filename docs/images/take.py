@@ -1,4 +1,4 @@
-"""Takes the pictures of the Dagster UI that README and docs show: `make images`.
+"""Takes the pictures of the Dagster UI and of a report that README and docs show: `make images`.
 
 Starts the whole pipeline in a temporary folder, imports the sample files and one large one, opens
 the pages in a headless Chromium (`browser.py`) and writes PNGs beside this file.
@@ -20,6 +20,7 @@ from browser import Page, open_page  # noqa: E402
 from benchmarks.leads_file import generate  # noqa: E402
 from import_pipeline.cli.connecting import open_bucket, open_ledger  # noqa: E402
 from import_pipeline.flow.arrivals.options import Statement  # noqa: E402
+from import_pipeline.flow.reports.page import PAGE  # noqa: E402
 from import_pipeline.ledger.queries import summary  # noqa: E402
 from import_pipeline.ledger.rows import UploadSummary  # noqa: E402
 from import_pipeline.local_pipeline import RunningPipeline, choose_ui_port, start_pipeline  # noqa: E402
@@ -29,6 +30,7 @@ from import_pipeline.samples.sample import Sample  # noqa: E402
 from import_pipeline.sending import send_file  # noqa: E402
 from import_pipeline.services.supervisor import StopAsked, stop_on_signals  # noqa: E402
 from import_pipeline.settings import Settings  # noqa: E402
+from import_pipeline.storage.places import reports_prefix  # noqa: E402
 
 WIDTH, HEIGHT = 1280, 800
 LARGE_ROWS = 300_000
@@ -128,6 +130,7 @@ def _take_all(stage: Stage, target: Path) -> None:
         page.wait_for(["too_few_cells"])
         page.take(target / "rejects.png")
         page.resize(WIDTH, 1000)
+        _take(page, target / "summary.png", _summary_page(stage, EVERY_FAULT), ["Commonest errors"])
         page.open(f"{url}{ASSET}", ["Plots"])
         page.click("Plots")
         page.click("Events", place=-1)
@@ -135,6 +138,15 @@ def _take_all(stage: Stage, target: Path) -> None:
         page.take(target / "plots.png")
     for path in sorted(target.glob("*.png")):
         print(path)
+
+
+def _summary_page(stage: Stage, sample: Sample) -> str:
+    """Address of a copy of the page that a sample's sender gets."""
+    short_id = stage.dropped[sample.file_name].rpartition("@")[2]
+    key = f"{reports_prefix(sample.workspace, sample.dataset, short_id)}{PAGE}"
+    copy = stage.files / PAGE
+    open_bucket(stage.pipeline.settings).get_file(key, copy)
+    return copy.as_uri()
 
 
 def _import_samples(stage: Stage, samples: Sequence[Sample]) -> None:
