@@ -98,7 +98,7 @@ def _of_files() -> dict[str, Any]:
         "rows_of_a_sheet": ROWS_OF_A_SHEET,
         "compressions": [
             {"title": title, "suffixes": compression.SUFFIXES[kind], "note": _COMPRESSION_NOTES[kind]}
-            for kind, title in names.COMPRESSION_NAMES.items()
+            for kind, title in compression.COMPRESSION_NAMES.items()
         ],
         "most_members": MOST_MEMBERS,
         "most_expansion": compression.MOST_EXPANSION,

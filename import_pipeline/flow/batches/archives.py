@@ -18,6 +18,8 @@ from import_pipeline.errors import (
 )
 from import_pipeline.flow.arrivals.identity import is_never_an_import
 from import_pipeline.flow.arrivals.members import ArchiveMember, shown_name
+from import_pipeline.flow.batches.compression import EXPANSION_FREE_BYTES, MOST_EXPANSION
+from import_pipeline.flow.batches.formats import ARCHIVE_SIGNATURES
 from import_pipeline.flow.batches.source import Source
 from import_pipeline.flow.batches.zip_directory import (
     MOST_MEMBERS,
@@ -27,19 +29,12 @@ from import_pipeline.flow.batches.zip_directory import (
 )
 from import_pipeline.language import told
 
-# Text compresses 5 to 20 times; what expands beyond both is made to fill a disk.
-MOST_EXPANSION = 200
-EXPANSION_FREE_BYTES = 256 * 1024 * 1024
 SKIPPED_FOLDER = "__MACOSX/"
 _LOOKED_AT = 512
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _AES = 99
 UNREAD_METHODS = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
 READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_ARCHIVE_MARKS = (
-    (0, b"7z\xbc\xaf\x27\x1c", told("a 7-Zip archive")), (0, b"Rar!\x1a\x07", told("a RAR archive")),
-    (257, b"ustar", told("a tar archive")),
-)  # fmt: skip
 # A workbook or document is a zip that begins with one of these.
 _DOCUMENT_PARTS = (b"[Content_Types].xml", b"mimetype", b"_rels/", b"docProps/", b"xl/", b"word/", b"ppt/")
 
@@ -155,7 +150,9 @@ def refuse_packing(archive: Source, info: zipfile.ZipInfo) -> None:
 
 def _refuse_nested(archive: Source, info: zipfile.ZipInfo, start: bytes) -> None:
     """An archive inside; one in disguise is refused by its own run."""
-    what = next((what for at, mark, what in _ARCHIVE_MARKS if start[at : at + len(mark)] == mark), None)
+    what = next(
+        (what for at, mark, what, _ in ARCHIVE_SIGNATURES if start[at : at + len(mark)] == mark), None
+    )
     if _is_zip(start):
         what = told("a zip archive")
     if what is not None:

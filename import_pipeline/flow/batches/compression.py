@@ -29,7 +29,9 @@ ZSTD_WINDOW = 128 * 1024 * 1024
 # Zstandard's decoder takes no limit for what comes out; a block of 4 bytes gives at most 128 KB.
 _ZSTD_FED_BYTES = 2048
 _FED_BYTES = 1024 * 1024
-_NAMES: Final[Mapping[Compression, str]] = {"gz": "gzip", "zst": "Zstandard", "xz": "xz", "bz2": "bzip2"}
+COMPRESSION_NAMES: Final[Mapping[Compression, str]] = {
+    "gz": "gzip", "zst": "Zstandard", "xz": "xz", "bz2": "bzip2",
+}  # fmt: skip
 SUFFIXES: Final[Mapping[Compression, tuple[str, ...]]] = {
     "gz": (".gz", ".gzip"), "zst": (".zst", ".zstd"), "xz": (".xz",), "bz2": (".bz2", ".bz"),
 }  # fmt: skip
@@ -134,7 +136,7 @@ class ExpandedSource:
         if not decoder.complete:
             raise TruncatedFile(
                 told("{file} ends before its {compression} data does: part of it is missing.",
-                     file=self._source.name, compression=_NAMES[self._compression]),
+                     file=self._source.name, compression=COMPRESSION_NAMES[self._compression]),
                 remedy=told("Send the whole file again; an upload or a download may have broken off."),
             )  # fmt: skip
 
@@ -146,7 +148,8 @@ class ExpandedSource:
             except _DAMAGED as error:
                 raise CorruptFile(
                     told("{file} is damaged: it is no whole {compression} file ({reason}).",
-                         file=self._source.name, compression=_NAMES[self._compression], reason=str(error)),
+                         file=self._source.name, compression=COMPRESSION_NAMES[self._compression],
+                         reason=str(error)),
                     remedy=told("Compress the file again, or send it uncompressed."),
                 ) from error  # fmt: skip
             if piece is None:

@@ -13,6 +13,8 @@ from import_pipeline.flow.batches.source import Source
 from import_pipeline.flow.batches.zip_directory import opened_zip
 from import_pipeline.language import Told, told
 
+# MS-CFB 2.2.
+OLE2_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 SAVE_AS_XLSX = told("Open it in its program and save the rows as xlsx or CSV.")
 _ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 _MANIFEST = "meta-inf/manifest.xml"

@@ -9,7 +9,7 @@ from typing import Literal
 
 from import_pipeline.errors import EncryptedFile, PermanentImportError, TruncatedFile, UnsupportedFormat
 from import_pipeline.flow.batches.compression import ExpandedSource, compression_of
-from import_pipeline.flow.batches.containers import encrypted, require_xls, unsupported, zip_format
+from import_pipeline.flow.batches.containers import OLE2_MARK, encrypted, require_xls, unsupported, zip_format
 from import_pipeline.flow.batches.names import name_notices
 from import_pipeline.flow.batches.source import Source
 from import_pipeline.flow.batches.text.encodings import encoding_of_mark
@@ -22,14 +22,16 @@ _SEND_TABLE = told("Send the rows as CSV, JSON, Parquet or a workbook (xlsx, xls
 _UNPACK = told("Unpack it, and send the files inside or pack them as zip.")
 _SAVE_AS_XLSX = told("Open it in the spreadsheet program and save it as xlsx.")
 _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-_OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 PARQUET, ENCRYPTED_PARQUET = b"PAR1", b"PARE"
 # Offset, bytes, what they are the mark of, what to do. Sources: the formats' own specifications.
-SIGNATURES: tuple[tuple[int, bytes, Told, Told], ...] = (
+ARCHIVE_SIGNATURES: tuple[tuple[int, bytes, Told, Told], ...] = (
     (0, b"7z\xbc\xaf\x27\x1c", told("a 7-Zip archive"), _UNPACK),
     (0, b"Rar!\x1a\x07", told("a RAR archive"), _UNPACK),
     (257, b"ustar", told("a tar archive"), _UNPACK),
     (0, b"MSCF\0\0\0\0", told("a cabinet archive (.cab)"), _UNPACK),
+)
+SIGNATURES = (
+    *ARCHIVE_SIGNATURES,
     (0, b"\x04\x22\x4d\x18", told("an LZ4 file"), _UNPACK),
     (0, b"\x1f\x9d", told("a file of compress (.Z)"), _UNPACK),
     (0, b"LZIP\x01", told("an lzip file"), _UNPACK),
@@ -152,7 +154,7 @@ def _beginning(source: Source) -> bytes:
 def _format_of(source: Source, start: bytes, encoding: str | None) -> FileFormat | Literal["zip"]:
     if start.startswith(_ZIP_MARKS):
         return zip_format(source)
-    if start.startswith(_OLE2):
+    if start.startswith(OLE2_MARK):
         require_xls(source)
         return "xls"
     if start.startswith((PARQUET, ENCRYPTED_PARQUET)):

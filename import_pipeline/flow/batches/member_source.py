@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from import_pipeline.flow.arrivals.members import shown_name
 from import_pipeline.flow.batches.archives import refuse_packing
-from import_pipeline.flow.batches.source import CHUNK_BYTES, Source, ensure_room
+from import_pipeline.flow.batches.source import CHUNK_BYTES, PositionedFile, Source, ensure_room
 from import_pipeline.flow.batches.zip_directory import damaged, member_name, opened_zip
 
 if TYPE_CHECKING:
@@ -81,31 +81,14 @@ class MemberSource:
         raise damaged(self.name)
 
 
-class _UnpackedMember(io.RawIOBase):
+class _UnpackedMember(PositionedFile):
     """A member as a file: its first bytes from memory, all else from a copy that is made when needed."""
 
     def __init__(self, source: MemberSource):
+        super().__init__(source.size)
         self._source = source
-        self._size = source.size
         self._start = source.start()
         self._copy: BinaryIO | None = None
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to another place; unpacks nothing."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"negative seek position {base + offset}")
-        self._position = base + offset
-        return self._position
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill the buffer from the beginning at hand, else from the copy."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from import_pipeline.flow.batches.compression import is_compressed_name, name_inside
+from import_pipeline.flow.batches.compression import COMPRESSION_NAMES, is_compressed_name, name_inside
 from import_pipeline.language import Told, told
 from import_pipeline.records import Compression, Notice
 
@@ -19,9 +19,6 @@ FORMAT_NAMES: Final[Mapping[str, Told]] = {
     "ods": told("an OpenDocument spreadsheet (ods)"),
     "zip": told("a zip archive"),
 }
-COMPRESSION_NAMES: Final[Mapping[Compression, str]] = {
-    "gz": "gzip", "zst": "Zstandard", "xz": "xz", "bz2": "bzip2",
-}  # fmt: skip
 # Which formats a suffix promises; a suffix that is not here promises nothing.
 PROMISES: Final[Mapping[str, tuple[str, ...]]] = {
     ".csv": ("csv",), ".tsv": ("csv",), ".tab": ("csv",), ".psv": ("csv",),

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import FileTooLarge
+from import_pipeline.flow.batches.compression import COMPRESSION_NAMES
 from import_pipeline.flow.batches.containers import unsupported
 from import_pipeline.flow.batches.formats import Recognised, recognise
-from import_pipeline.flow.batches.names import COMPRESSION_NAMES
 from import_pipeline.flow.batches.readers import expanded, inspector_of
 from import_pipeline.flow.batches.source import HashingSource, Source
 from import_pipeline.language import told

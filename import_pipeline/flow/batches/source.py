@@ -106,14 +106,11 @@ class ObjectSource:
         return io.BufferedReader(_PinnedObject(self.bucket, self.listed), FIRST_RANGE_BYTES)
 
 
-class _PinnedObject(io.RawIOBase):
-    """A pinned object as an unbuffered file: one range is held, a longer one when reading goes on."""
+class PositionedFile(io.RawIOBase):
+    """A file that is read and of which a position is all that seeking changes."""
 
-    def __init__(self, bucket: "Bucket", listed: ListedObject):
-        self._bucket, self._listed = bucket, listed
-        self._position = self._start = 0
-        self._range = b""
-        self._wanted = FIRST_RANGE_BYTES
+    def __init__(self, size: int):
+        self._size, self._position = size, 0
 
     def readable(self) -> bool:
         """Always."""
@@ -125,11 +122,22 @@ class _PinnedObject(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to another place; fetches nothing."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._listed.size}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError(f"negative seek position {base + offset}")
         self._position = base + offset
         return self._position
+
+
+class _PinnedObject(PositionedFile):
+    """A pinned object as an unbuffered file: one range is held, a longer one when reading goes on."""
+
+    def __init__(self, bucket: "Bucket", listed: ListedObject):
+        super().__init__(listed.size)
+        self._bucket, self._listed = bucket, listed
+        self._start = 0
+        self._range = b""
+        self._wanted = FIRST_RANGE_BYTES
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill the buffer from the range at hand, else from the next one."""

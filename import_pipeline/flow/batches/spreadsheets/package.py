@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
 
-from import_pipeline.errors import CorruptFile, EncryptedFile, TruncatedFile
+from import_pipeline.errors import CorruptFile, TruncatedFile
+from import_pipeline.flow.batches.containers import encrypted
 from import_pipeline.flow.batches.source import FileSource
 from import_pipeline.flow.batches.spreadsheets.limits import (
     MOST_EXPANDED,
@@ -49,14 +50,6 @@ def truncated(file: str) -> TruncatedFile:
     return TruncatedFile(
         told("{file} is cut short: the end of the workbook is missing.", file=file),
         remedy=told("Send the whole file again; an upload or a download may have broken off."),
-    )
-
-
-def encrypted(file: str) -> EncryptedFile:
-    """The refusal of a workbook with a password."""
-    return EncryptedFile(
-        told("{file} is protected by a password.", file=file),
-        remedy=told("Save it without a password and send that."),
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
 
-from import_pipeline.flow.batches.containers import unsupported, zip_format
+from import_pipeline.flow.batches.containers import OLE2_MARK, unsupported, zip_format
 from import_pipeline.flow.batches.source import FileSource
 from import_pipeline.flow.batches.spreadsheets.listed import ListedSheet, SheetExtent, SheetValues
 from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks
@@ -23,7 +23,6 @@ from import_pipeline.records import FileFormat
 
 WorkbookFormat = Literal["xlsx", "xlsm", "xlsb", "xls", "ods"]
 WORKBOOK_FORMATS: tuple[WorkbookFormat, ...] = ("xlsx", "xlsm", "xlsb", "xls", "ods")
-_OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
 class Workbook(Protocol):
@@ -78,7 +77,7 @@ def workbook_format(path: Path) -> WorkbookFormat:
         UnsupportedFormat: it is no workbook.
     """
     with path.open("rb") as file:
-        if file.read(len(_OLE2)) == _OLE2:
+        if file.read(len(OLE2_MARK)) == OLE2_MARK:
             return "xls"
     found = zip_format(FileSource(path))
     if found == "zip":

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
+from import_pipeline.flow.batches.containers import encrypted
 from import_pipeline.flow.batches.spreadsheets.calamine import LoadedSheet, guarded, load
 from import_pipeline.flow.batches.spreadsheets.cells import first_rows
 from import_pipeline.flow.batches.spreadsheets.limits import check_cells
 from import_pipeline.flow.batches.spreadsheets.listed import ListedSheet, SheetExtent
 from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks, ErrorValue, Meaning, no_result
 from import_pipeline.flow.batches.spreadsheets.ole2 import as_ole2, workbook_stream
-from import_pipeline.flow.batches.spreadsheets.package import corrupt, encrypted
+from import_pipeline.flow.batches.spreadsheets.package import corrupt
 from import_pipeline.flow.batches.spreadsheets.records_of_cells import (
     SheetRecords,
     error_text,
