@@ -2,7 +2,8 @@
 
 calamine gives an error cell and a formula without result as empty, and a number without its format. All
 passes stream. Programs write cells alike (`<c r="B2" …>`): those are searched for by regular expression;
-whatever is written otherwise is taken apart tag by tag.
+whatever is written otherwise is taken apart tag by tag. What every byte of a large sheet is searched for is
+left to numpy, which takes a fifth of the time of the regular expression.
 """
 
 import re
@@ -10,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from xml.parsers import expat
 from xml.sax.saxutils import unescape
+
+import numpy as np
 
 from import_pipeline.flow.batches.spreadsheets.limits import LAST_COLUMN, LAST_ROW
 from import_pipeline.flow.batches.spreadsheets.marks import (
@@ -29,6 +32,9 @@ _MOST_MERGED = 10_000
 _PREFIX = re.compile(rb"<(\w+:)worksheet[\s>]")
 # In so few columns (A to AU) not even 1,048,576 rows make 50 million cells.
 _NARROW = re.compile(rb'<c(?! r="(?:[A-Z]|A[A-U])(?:\d{1,6}|10[0-4]\d{4})")(?=[\s/>])')
+_CELL_BEGIN = int.from_bytes(b'<c r="', "little")
+# A byte of a number is 0 where (number - _ONES) & ~number has its highest bit (for the first such byte).
+_ONES, _QUOTES, _HIGHEST_BITS_OF_SIX = 0x0101010101010101, 0x2222222222222222, 0x0000808080808080
 _ODD = re.compile(rb'<c(?! r="[A-Z]{1,3}\d{1,7}")(?=[\s/>])')
 _FILLED = re.compile(rb'<c r="([A-Z]{1,3})(\d{1,7})"(?!(?: [a-z]+="[a-zA-Z0-9]*")*(?: ?/>|></c>))')
 # Cells of another name space, and what may hide tags from a search: no program writes either into a sheet.
@@ -131,7 +137,7 @@ def _refuse_hiding(data: bytes, prefix: bytes) -> None:
     """
     if (b"!" in data and b"<!" in data) or (b"?" in data and data.find(b"<?", 1) >= 0):
         raise ValueError("comments")
-    if not prefix and b":c" in data and _OTHER_CELL.search(data) and _OTHER_CELL_TAG.search(data):
+    if not prefix and _has(data, b":c") and _OTHER_CELL.search(data) and _OTHER_CELL_TAG.search(data):
         raise ValueError("mixed name spaces")
 
 
@@ -153,7 +159,7 @@ def measure(chunks: Iterable[bytes], formats: Formats, *, count: bool = True) ->
     last_row = filled = 0
     marked = False
     for piece in pieces:
-        if _NARROW.search(piece):
+        if not _all_in_a_to_z(piece) and _NARROW.search(piece):
             return None
         at = piece.rfind(b'<c r="')
         if at >= 0 and (found := _LAST_REFERENCE.match(piece, at)):
@@ -161,6 +167,35 @@ def measure(chunks: Iterable[bytes], formats: Formats, *, count: bool = True) ->
         filled += piece.count(b"</c>") if count else 0
         marked = marked or _has_marks(piece, special)
     return MeasuredSheet(last_row, filled, 0, marked, False, _merged(pieces.tail), pieces.bytes)
+
+
+def _all_in_a_to_z(piece: bytes) -> bool:
+    """Whether every tag that may be a cell's begins as that of one in columns A to Z, rows 1 to 999,999.
+
+    Eight bytes at a time, as one number each: `<c r="B1`, and a quote among the next six.
+    """
+    text = np.frombuffer(piece + bytes(16), np.uint8)
+    at = np.flatnonzero((text[:-16] == ord("<")) & (text[1:-15] == ord("c")))
+    eights = np.ndarray(len(text) - 7, "<u8", text.data, strides=(1,))
+    begin, rest = eights[at], eights[at + 8] ^ np.uint64(_QUOTES)
+    letter, digit = (begin >> np.uint64(48)) & np.uint64(0xFF), begin >> np.uint64(56)
+    quoted = (rest - np.uint64(_ONES)) & ~rest & np.uint64(_HIGHEST_BITS_OF_SIX)
+    fits = (begin & np.uint64(0xFFFFFFFFFFFF)) == np.uint64(_CELL_BEGIN)
+    fits &= (letter - np.uint64(ord("A"))) < 26
+    fits &= (digit - np.uint64(ord("0"))) < 10
+    return bool((fits & (quoted != 0)).all())
+
+
+def _has(piece: bytes, wanted: bytes) -> bool:
+    """Whether these two or three bytes are in the text, of which each is frequent."""
+    text = np.frombuffer(piece, np.uint8)
+    end = len(text) - len(wanted) + 1
+    if end <= 0:
+        return False
+    found = text[:end] == wanted[0]
+    for at, char in enumerate(wanted[1:], start=1):
+        found &= text[at : at + end] == char
+    return bool(found.any())
 
 
 def measure_exactly(chunks: Iterable[bytes], formats: Formats) -> MeasuredSheet:
@@ -342,9 +377,9 @@ def _styled(formats: Formats) -> "re.Pattern[bytes]":
 
 def _has_marks(piece: bytes, special: "re.Pattern[bytes] | None") -> bool:
     return (
-        b"<f" in piece
-        or b'"e"' in piece
-        or b"'e'" in piece
+        _has(piece, b"<f")
+        or _has(piece, b'"e"')
+        or (b"'" in piece and b"'e'" in piece)
         or (special is not None and special.search(piece) is not None)
     )
 
