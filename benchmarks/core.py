@@ -17,7 +17,7 @@ from benchmarks.leads_file import GeneratedFile
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.flow.arrivals.decision import Arrival, classify
 from import_pipeline.flow.batches.opening import inspect_file
-from import_pipeline.flow.batches.source import FileSource
+from import_pipeline.flow.batches.sources.source import FileSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.duplicates.finding import find_duplicates

@@ -20,7 +20,7 @@ from python_calamine import CalamineWorkbook
 from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
 from import_pipeline.catalog.types import Date, Integer, Number, Text
 from import_pipeline.flow.batches.opening import inspect_file
-from import_pipeline.flow.batches.source import FileSource
+from import_pipeline.flow.batches.sources.source import FileSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.storage.store import LocalStore
 

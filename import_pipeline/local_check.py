@@ -20,11 +20,11 @@ from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import CountsDoNotBalance, PermanentImportError, TooManyRejects
 from import_pipeline.flow.arrivals.identity import identity, make_safe, short_id, upload_id
 from import_pipeline.flow.arrivals.options import merged_options
-from import_pipeline.flow.batches.archives import list_members
-from import_pipeline.flow.batches.formats import recognise
-from import_pipeline.flow.batches.member_source import MemberSource
+from import_pipeline.flow.batches.archives.listing import list_members
+from import_pipeline.flow.batches.archives.member_source import MemberSource
 from import_pipeline.flow.batches.opening import inspect_file
-from import_pipeline.flow.batches.source import FileSource, Source
+from import_pipeline.flow.batches.recognising.formats import recognise
+from import_pipeline.flow.batches.sources.source import FileSource, Source
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.duplicates.finding import find_duplicates

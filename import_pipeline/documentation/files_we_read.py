@@ -14,14 +14,17 @@ from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.codes import CODES
 from import_pipeline.flow.arrivals.identity import UNFINISHED
 from import_pipeline.flow.arrivals.options import DATE_ORDERS, DELIMITER_WORDS, DELIMITERS, ON_EXISTING
-from import_pipeline.flow.batches import archives, compression, containers, formats, headers, names
+from import_pipeline.flow.batches import headers
+from import_pipeline.flow.batches.archives import listing as archives
+from import_pipeline.flow.batches.archives.zip_directory import MOST_MEMBERS
 from import_pipeline.flow.batches.delimited import dialects, reading
 from import_pipeline.flow.batches.jsonfiles import cutting, inspecting, objects
 from import_pipeline.flow.batches.parquetfiles import inspecting as parquet
+from import_pipeline.flow.batches.recognising import containers, formats, names
+from import_pipeline.flow.batches.sources import compression
 from import_pipeline.flow.batches.spreadsheets import cells, limits
 from import_pipeline.flow.batches.spreadsheets.workbooks import WORKBOOK_FORMATS
 from import_pipeline.flow.batches.text import encodings, guessing, whole
-from import_pipeline.flow.batches.zip_directory import MOST_MEMBERS
 from import_pipeline.flow.checks.text import LONGEST_KEY, LONGEST_TEXT
 from import_pipeline.flow.reports.returned import sheet_cells, workbook
 from import_pipeline.flow.reports.returned.writers import CSV, FORMS, TSV

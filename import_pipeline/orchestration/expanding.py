@@ -6,8 +6,8 @@ from dagster import AssetObservation, MetadataValue
 
 from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.flow.arrivals.members import member_arrivals
-from import_pipeline.flow.batches.archives import list_members
-from import_pipeline.flow.batches.source import HashingSource
+from import_pipeline.flow.batches.archives.listing import list_members
+from import_pipeline.flow.batches.sources.source import HashingSource
 from import_pipeline.flow.reports.expansion import write_expansion
 from import_pipeline.ledger.claims import guard
 from import_pipeline.ledger.members import record_expanded

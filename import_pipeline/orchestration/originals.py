@@ -17,8 +17,8 @@ from import_pipeline.flow.arrivals.originals import (
     quarantine_original,
     require_original,
 )
-from import_pipeline.flow.batches.member_source import MemberSource
-from import_pipeline.flow.batches.source import ObjectSource, Source
+from import_pipeline.flow.batches.archives.member_source import MemberSource
+from import_pipeline.flow.batches.sources.source import ObjectSource, Source
 from import_pipeline.language import told
 from import_pipeline.ledger.members import archive_of, lock_archive, member_states
 from import_pipeline.ledger.outcomes import mark_moved

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from import_pipeline.errors import TableDoesNotFit
 from import_pipeline.flow.arrivals.options import merged_options, read_statement, require_applicable
-from import_pipeline.flow.batches.archives import nested
-from import_pipeline.flow.batches.formats import recognise
+from import_pipeline.flow.batches.archives.listing import nested
 from import_pipeline.flow.batches.opening import inspect_file, refuse_too_large
+from import_pipeline.flow.batches.recognising.formats import recognise
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.duplicates.finding import find_duplicates

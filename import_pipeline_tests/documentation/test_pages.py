@@ -7,7 +7,7 @@ from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.codes import CODES
 from import_pipeline.documentation.__main__ import FOLDER, PAGES, write_pages
 from import_pipeline.documentation.files_we_read import files_we_read_page
-from import_pipeline.flow.batches.names import FORMAT_NAMES
+from import_pipeline.flow.batches.recognising.names import FORMAT_NAMES
 from import_pipeline.flow.batches.spreadsheets import limits
 from import_pipeline.flow.reports.returned.writers import REJECTED_NAMES
 

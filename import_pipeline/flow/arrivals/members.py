@@ -1,6 +1,6 @@
 """Files of an archive as arrivals of their own, and where the archive goes by what became of them.
 
-Pure decisions. What is in an archive is `flow/batches/archives.py`'s to say; moving it is the caller's.
+Pure decisions. What is in an archive, `flow/batches/archives/` says; moving it is the caller's.
 """
 
 import re

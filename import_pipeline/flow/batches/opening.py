@@ -1,18 +1,18 @@
 """Look at a file once, as a whole, before a row is read: what it is, and whether it can be imported.
 
 What each format looks for lies in the folders beside this file; what belongs to the upload and not to
-the file (identity, token) is the caller's. A zip is no file of rows: `archives.py` says what is in it.
+the file (identity, token) is the caller's. A zip is no file of rows: `archives/` says what is in it.
 """
 
 from dataclasses import replace
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import FileTooLarge
-from import_pipeline.flow.batches.compression import COMPRESSION_NAMES
-from import_pipeline.flow.batches.containers import unsupported
-from import_pipeline.flow.batches.formats import Recognised, recognise
 from import_pipeline.flow.batches.readers import expanded, inspector_of
-from import_pipeline.flow.batches.source import HashingSource, Source
+from import_pipeline.flow.batches.recognising.containers import unsupported
+from import_pipeline.flow.batches.recognising.formats import Recognised, recognise
+from import_pipeline.flow.batches.sources.compression import COMPRESSION_NAMES
+from import_pipeline.flow.batches.sources.source import HashingSource, Source
 from import_pipeline.language import told
 from import_pipeline.records import Detected, InspectedFile
 

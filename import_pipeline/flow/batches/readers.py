@@ -9,14 +9,14 @@ from typing import Protocol
 import pyarrow as pa
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
-from import_pipeline.flow.batches.compression import ExpandedSource
 from import_pipeline.flow.batches.delimited.inspecting import inspect_delimited
 from import_pipeline.flow.batches.delimited.reading import DelimitedReader
 from import_pipeline.flow.batches.jsonfiles.inspecting import inspect_json, inspect_json_lines
 from import_pipeline.flow.batches.jsonfiles.reading import JsonReader
 from import_pipeline.flow.batches.parquetfiles.inspecting import inspect_parquet
 from import_pipeline.flow.batches.parquetfiles.reading import ParquetReader
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.sources.compression import ExpandedSource
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.flow.batches.spreadsheets.inspecting import inspect_workbook
 from import_pipeline.flow.batches.spreadsheets.reading import WorkbookReader
 from import_pipeline.flow.batches.spreadsheets.workbooks import WORKBOOK_FORMATS

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import CountsDoNotBalance
-from import_pipeline.flow.batches.compression import ExpandedSource
 from import_pipeline.flow.batches.evidence import ColumnEvidence
 from import_pipeline.flow.batches.readers import expanded, open_rows
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.sources.compression import ExpandedSource
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.records import Batch, InspectedFile, LineCount, SplitUpload
 from import_pipeline.storage.store import Store, write_parquet
 

@@ -18,7 +18,7 @@ import zstandard
 from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.flow.batches.kinds import NUMBER, TEXT
 from import_pipeline.flow.batches.opening import inspect_file
-from import_pipeline.flow.batches.source import ObjectSource
+from import_pipeline.flow.batches.sources.source import ObjectSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline.storage.store import LocalStore, read_parquet

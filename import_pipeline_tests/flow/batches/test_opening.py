@@ -19,7 +19,7 @@ from import_pipeline.errors import (
 from import_pipeline.flow.batches.headers import header_name
 from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.sizes import choose_rows_per_batch
-from import_pipeline.flow.batches.source import HashingSource
+from import_pipeline.flow.batches.sources.source import HashingSource
 from import_pipeline.flow.batches.text import whole
 from import_pipeline.flow.batches.text.whole import read_whole
 from import_pipeline_tests.flow.batches.reading_back import BytesSource, inspect, people

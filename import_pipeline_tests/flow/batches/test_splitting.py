@@ -12,7 +12,7 @@ from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.errors import CountsDoNotBalance, OverwrittenBeforeRead, UnsupportedFormat
 from import_pipeline.flow.batches.delimited import reading
 from import_pipeline.flow.batches.opening import inspect_file
-from import_pipeline.flow.batches.source import ObjectSource
+from import_pipeline.flow.batches.sources.source import ObjectSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.records import LineCount
 from import_pipeline.storage.bucket import Bucket

@@ -7,7 +7,7 @@ import pytest
 from import_pipeline.catalog.discovery import load_datasets
 from import_pipeline.codes import CODES
 from import_pipeline.flow.batches.opening import inspect_file
-from import_pipeline.flow.batches.source import FileSource
+from import_pipeline.flow.batches.sources.source import FileSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.samples import leads, vehicles

@@ -12,7 +12,7 @@ import pyarrow as pa
 from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
 from import_pipeline.catalog.types import Integer, Text
 from import_pipeline.flow.batches.opening import inspect_file
-from import_pipeline.flow.batches.source import FileSource
+from import_pipeline.flow.batches.sources.source import FileSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.duplicates.finding import find_duplicates

@@ -7,7 +7,7 @@ from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.flow.batches.delimited.dialects import find_dialect
 from import_pipeline.flow.batches.headers import map_header
 from import_pipeline.flow.batches.sizes import choose_rows_per_batch
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.flow.batches.text.encodings import Transcoder
 from import_pipeline.flow.batches.text.whole import read_whole
 from import_pipeline.records import Detected, InspectedFile, TextFacts

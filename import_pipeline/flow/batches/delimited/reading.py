@@ -18,7 +18,7 @@ from import_pipeline.flow.batches.delimited.scanning import Dialect, Ints, Scan,
 from import_pipeline.flow.batches.delimited.unclosed import find_unclosed
 from import_pipeline.flow.batches.ignoring import IgnoredRows
 from import_pipeline.flow.batches.sealing import take_seals
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.flow.batches.text.encodings import Transcoder
 from import_pipeline.flow.batches.text.lines import LineCounter
 from import_pipeline.language import told

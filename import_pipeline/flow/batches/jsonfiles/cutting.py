@@ -20,7 +20,7 @@ from import_pipeline.errors import (
     UnsupportedFormat,
 )
 from import_pipeline.flow.batches.jsonfiles.structure import find_structure
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.flow.batches.text.encodings import Transcoder
 from import_pipeline.language import told
 from import_pipeline.records import FileFormat

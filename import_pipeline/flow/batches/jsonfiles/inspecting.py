@@ -16,7 +16,7 @@ from import_pipeline.flow.batches.jsonfiles.cells import keys_of
 from import_pipeline.flow.batches.jsonfiles.cutting import Cutter, Cutting, cutter_of
 from import_pipeline.flow.batches.jsonfiles.objects import parse_rows
 from import_pipeline.flow.batches.sizes import choose_rows_per_batch
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.flow.batches.text.whole import FileFacts, read_whole
 from import_pipeline.language import told
 from import_pipeline.records import Detected, FileFormat, InspectedFile, TextFacts

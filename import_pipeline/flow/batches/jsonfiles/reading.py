@@ -18,7 +18,7 @@ from import_pipeline.flow.batches.jsonfiles.cutting import Cut, Cutting, cutter_
 from import_pipeline.flow.batches.jsonfiles.objects import ParsedRows, parse_rows
 from import_pipeline.flow.batches.kinds import batch_schema
 from import_pipeline.flow.batches.sealing import take_seals
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.flow.batches.text.encodings import marked_positions, without_marks
 from import_pipeline.records import IgnoredRow, InspectedFile, LineCount
 

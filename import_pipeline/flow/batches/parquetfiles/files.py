@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from import_pipeline.errors import CorruptFile, PermanentImportError
-from import_pipeline.flow.batches.containers import encrypted
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.recognising.containers import encrypted
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.language import told
 
 # Pages are read through a buffer of this size, not a column of a row group at once.

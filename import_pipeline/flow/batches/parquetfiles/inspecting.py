@@ -16,7 +16,7 @@ from import_pipeline.flow.batches.parquetfiles.files import opened_parquet
 from import_pipeline.flow.batches.parquetfiles.nested import is_nested
 from import_pipeline.flow.batches.parquetfiles.texts import is_text
 from import_pipeline.flow.batches.sizes import choose_rows_per_batch
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.language import told
 from import_pipeline.records import Detected, InspectedFile
 

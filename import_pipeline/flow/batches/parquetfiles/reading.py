@@ -17,7 +17,7 @@ from import_pipeline.flow.batches.parquetfiles.inspecting import schema_of
 from import_pipeline.flow.batches.parquetfiles.nested import is_nested, json_texts
 from import_pipeline.flow.batches.parquetfiles.texts import decoded, is_text, text_and_kinds
 from import_pipeline.flow.batches.sealing import take_seals
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.records import IgnoredRow, InspectedFile, LineCount
 
 # Rows decoded at once: fewer where rows are large.

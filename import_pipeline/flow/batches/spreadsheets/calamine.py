@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
 
-from import_pipeline.flow.batches.containers import encrypted
+from import_pipeline.flow.batches.recognising.containers import encrypted
 from import_pipeline.flow.batches.spreadsheets.package import corrupt
 from import_pipeline.language import told
 

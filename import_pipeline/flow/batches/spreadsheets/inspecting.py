@@ -8,7 +8,7 @@ from dataclasses import replace
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.flow.batches.headers import HEADER_SEARCHED, stated_header_row
 from import_pipeline.flow.batches.sizes import choose_rows_per_batch
-from import_pipeline.flow.batches.source import Source, spooled
+from import_pipeline.flow.batches.sources.source import Source, spooled
 from import_pipeline.flow.batches.spreadsheets.listed import SheetExtent
 from import_pipeline.flow.batches.spreadsheets.sheets import candidates, choose_sheets
 from import_pipeline.flow.batches.spreadsheets.workbooks import opened_workbook, workbook_format

@@ -7,7 +7,7 @@ chains without end and believes every length, so it only gets to see an OLE2 fil
 import struct
 from pathlib import Path
 
-from import_pipeline.flow.batches.containers import encrypted
+from import_pipeline.flow.batches.recognising.containers import encrypted
 from import_pipeline.flow.batches.spreadsheets.limits import MOST_EXPANDED, too_large
 from import_pipeline.flow.batches.spreadsheets.package import corrupt, truncated
 from import_pipeline.language import told

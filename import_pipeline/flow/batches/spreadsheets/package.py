@@ -13,8 +13,9 @@ from typing import BinaryIO
 from xml.etree import ElementTree
 
 from import_pipeline.errors import CorruptFile, TruncatedFile
-from import_pipeline.flow.batches.containers import encrypted
-from import_pipeline.flow.batches.source import FileSource
+from import_pipeline.flow.batches.archives.zip_directory import opened_zip
+from import_pipeline.flow.batches.recognising.containers import encrypted
+from import_pipeline.flow.batches.sources.source import FileSource
 from import_pipeline.flow.batches.spreadsheets.limits import (
     MOST_EXPANDED,
     MOST_OF_A_SMALL_PART,
@@ -23,7 +24,6 @@ from import_pipeline.flow.batches.spreadsheets.limits import (
     RATIO_FREE_BYTES,
     too_large,
 )
-from import_pipeline.flow.batches.zip_directory import opened_zip
 from import_pipeline.language import Told, told
 
 PIECE_BYTES = 4 * 1024 * 1024

@@ -19,7 +19,7 @@ from import_pipeline.flow.batches.headers import OUR_COLUMNS
 from import_pipeline.flow.batches.ignoring import LISTED, IgnoredRows
 from import_pipeline.flow.batches.kinds import NO_RESULT, TEXT, batch_schema
 from import_pipeline.flow.batches.sealing import take_seals
-from import_pipeline.flow.batches.source import Source, spooled
+from import_pipeline.flow.batches.sources.source import Source, spooled
 from import_pipeline.flow.batches.spreadsheets.calamine import guarded
 from import_pipeline.flow.batches.spreadsheets.cells import Kinds, column_cells
 from import_pipeline.flow.batches.spreadsheets.listed import SheetValues

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
 
-from import_pipeline.flow.batches.containers import OLE2_MARK, unsupported, zip_format
-from import_pipeline.flow.batches.source import FileSource
+from import_pipeline.flow.batches.recognising.containers import OLE2_MARK, unsupported, zip_format
+from import_pipeline.flow.batches.sources.source import FileSource
 from import_pipeline.flow.batches.spreadsheets.listed import ListedSheet, SheetExtent, SheetValues
 from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks
 from import_pipeline.flow.batches.spreadsheets.ods import OdsWorkbook

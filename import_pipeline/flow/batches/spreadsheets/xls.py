@@ -13,7 +13,7 @@ from pathlib import Path
 
 from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-from import_pipeline.flow.batches.containers import encrypted
+from import_pipeline.flow.batches.recognising.containers import encrypted
 from import_pipeline.flow.batches.spreadsheets.calamine import LoadedSheet, guarded, load
 from import_pipeline.flow.batches.spreadsheets.cells import first_rows
 from import_pipeline.flow.batches.spreadsheets.limits import check_cells

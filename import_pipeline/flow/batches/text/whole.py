@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from import_pipeline.errors import EmptyFile
-from import_pipeline.flow.batches.formats import LOOKED_AT, refuse_binary
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.recognising.formats import LOOKED_AT, refuse_binary
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.flow.batches.text.encodings import (
     EncodingEvidence,
     Transcoder,

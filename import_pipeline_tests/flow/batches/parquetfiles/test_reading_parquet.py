@@ -208,7 +208,7 @@ def test_a_file_of_cells_without_end_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(inspecting, "CELLS_FREE", 1000)
     monkeypatch.setattr(inspecting, "MOST_CELLS_A_BYTE", 100)
     data = written(pa.table({"note": pa.array(["x"] * 3_000_000).dictionary_encode()}))
-    with pytest.raises(ExpandsTooFar, match="cells in .* bytes; at most 100 a byte"):
+    with pytest.raises(ExpandsTooFar, match=r"cells in .* bytes; at most 100 a byte"):
         inspect(data, NOTED)
 
 

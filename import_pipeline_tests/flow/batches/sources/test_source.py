@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from import_pipeline.errors import NoRoomOnDisk, ObjectVanished, OverwrittenBeforeRead
-from import_pipeline.flow.batches.source import FileSource, HashingSource, ObjectSource, spooled
+from import_pipeline.flow.batches.sources.source import FileSource, HashingSource, ObjectSource, spooled
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline_tests.flow.batches.reading_back import BytesSource

@@ -22,10 +22,11 @@ from import_pipeline.errors import (
     TooManyMembers,
     UnsupportedCompression,
 )
-from import_pipeline.flow.batches import archives, zip_directory
-from import_pipeline.flow.batches.archives import list_members
-from import_pipeline.flow.batches.member_source import START_BYTES, MemberSource
-from import_pipeline.flow.batches.source import FileSource
+from import_pipeline.flow.batches.archives import listing as archives
+from import_pipeline.flow.batches.archives import zip_directory
+from import_pipeline.flow.batches.archives.listing import list_members
+from import_pipeline.flow.batches.archives.member_source import START_BYTES, MemberSource
+from import_pipeline.flow.batches.sources.source import FileSource
 
 LIMIT = 10**9
 CENTRAL_MARK, LOCAL_MARK = b"PK\x01\x02", b"PK\x03\x04"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from import_pipeline.flow.arrivals.members import shown_name
-from import_pipeline.flow.batches.archives import refuse_packing
-from import_pipeline.flow.batches.source import CHUNK_BYTES, PositionedFile, Source, ensure_room
-from import_pipeline.flow.batches.zip_directory import damaged, member_name, opened_zip
+from import_pipeline.flow.batches.archives.listing import refuse_packing
+from import_pipeline.flow.batches.archives.zip_directory import damaged, member_name, opened_zip
+from import_pipeline.flow.batches.sources.source import CHUNK_BYTES, PositionedFile, Source, ensure_room
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

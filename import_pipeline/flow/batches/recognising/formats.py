@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from import_pipeline.errors import EncryptedFile, PermanentImportError, TruncatedFile, UnsupportedFormat
-from import_pipeline.flow.batches.compression import ExpandedSource, compression_of
-from import_pipeline.flow.batches.containers import OLE2_MARK, encrypted, require_xls, unsupported, zip_format
-from import_pipeline.flow.batches.names import name_notices
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.recognising.containers import (
+    OLE2_MARK,
+    encrypted,
+    require_xls,
+    unsupported,
+    zip_format,
+)
+from import_pipeline.flow.batches.recognising.names import name_notices
+from import_pipeline.flow.batches.recognising.text_forms import text_form
+from import_pipeline.flow.batches.sources.compression import ExpandedSource, compression_of
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.flow.batches.text.encodings import encoding_of_mark
-from import_pipeline.flow.batches.text_forms import text_form
 from import_pipeline.language import Told, told
 from import_pipeline.records import Compression, FileFormat, Notice
 

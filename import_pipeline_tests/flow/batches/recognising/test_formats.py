@@ -22,7 +22,7 @@ from odf.opendocument import OpenDocumentSpreadsheet, OpenDocumentText
 from odf.table import Table
 
 from import_pipeline.errors import CorruptFile, EncryptedFile, TruncatedFile, UnsupportedFormat
-from import_pipeline.flow.batches.formats import recognise
+from import_pipeline.flow.batches.recognising.formats import recognise
 from import_pipeline_tests.flow.batches.reading_back import BytesSource, inspect, read_back
 
 CSV = "nome;cidade\nAna;São Paulo\n".encode()

@@ -1,6 +1,6 @@
 """A compressed file (gz, zst, xz, bz2) as the source of what is inside, expanded as it is read.
 
-One file is inside; archives of several are `archives.py`'s. Memory is bounded, and what expands beyond
+One file is inside; archives of several are `archives/`'s. Memory is bounded, and what expands beyond
 sense is refused while it expands: nothing is written to the disk for a format that is read in order.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 import zstandard
 
 from import_pipeline.errors import CorruptFile, ExpandsTooFar, FileTooLarge, TruncatedFile
-from import_pipeline.flow.batches.source import Source, ensure_room
+from import_pipeline.flow.batches.sources.source import Source, ensure_room
 from import_pipeline.language import told
 from import_pipeline.records import Compression
 

@@ -1,6 +1,6 @@
 """A zip's list of contents, opened with care: what it claims is held against its bytes before it is read.
 
-What the files inside mean to an import is `archives.py`'s.
+What the files inside mean to an import is `listing.py`'s.
 """
 
 import errno
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from import_pipeline.errors import CorruptFile, TooManyMembers
-from import_pipeline.flow.batches.source import Source
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.language import told
 
 # The list of 1,000 files with names of a kilobyte each, twice; Python holds about ten times as much.

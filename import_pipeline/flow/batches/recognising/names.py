@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from import_pipeline.flow.batches.compression import COMPRESSION_NAMES, is_compressed_name, name_inside
+from import_pipeline.flow.batches.sources.compression import (
+    COMPRESSION_NAMES,
+    is_compressed_name,
+    name_inside,
+)
 from import_pipeline.language import Told, told
 from import_pipeline.records import Compression, Notice
 

@@ -10,8 +10,8 @@ import pytest
 import zstandard
 
 from import_pipeline.errors import CorruptFile, ExpandsTooFar, FileTooLarge, TruncatedFile
-from import_pipeline.flow.batches import compression as compressing
-from import_pipeline.flow.batches.compression import ExpandedSource, compression_of, name_inside
+from import_pipeline.flow.batches.sources import compression as compressing
+from import_pipeline.flow.batches.sources.compression import ExpandedSource, compression_of, name_inside
 from import_pipeline.records import Compression
 from import_pipeline_tests.flow.batches.reading_back import BytesSource
 

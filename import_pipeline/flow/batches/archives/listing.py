@@ -18,15 +18,15 @@ from import_pipeline.errors import (
 )
 from import_pipeline.flow.arrivals.identity import is_never_an_import
 from import_pipeline.flow.arrivals.members import ArchiveMember, shown_name
-from import_pipeline.flow.batches.compression import EXPANSION_FREE_BYTES, MOST_EXPANSION
-from import_pipeline.flow.batches.formats import ARCHIVE_SIGNATURES
-from import_pipeline.flow.batches.source import Source
-from import_pipeline.flow.batches.zip_directory import (
+from import_pipeline.flow.batches.archives.zip_directory import (
     MOST_MEMBERS,
     member_name,
     opened_zip,
     too_many,
 )
+from import_pipeline.flow.batches.recognising.formats import ARCHIVE_SIGNATURES
+from import_pipeline.flow.batches.sources.compression import EXPANSION_FREE_BYTES, MOST_EXPANSION
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.language import told
 
 SKIPPED_FOLDER = "__MACOSX/"

@@ -1,6 +1,6 @@
 """What a zip or an OLE2 file is, by the names of the parts inside: workbook, document, archive.
 
-Their contents are read elsewhere: workbooks in `spreadsheets/`, archives in `archives.py`.
+Their contents are read elsewhere: workbooks in `spreadsheets/`, archives in `archives/`.
 """
 
 import struct
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
 from import_pipeline.errors import EncryptedFile, TruncatedFile, UnsupportedFormat
-from import_pipeline.flow.batches.source import Source
-from import_pipeline.flow.batches.zip_directory import opened_zip
+from import_pipeline.flow.batches.archives.zip_directory import opened_zip
+from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.language import Told, told
 
 # MS-CFB 2.2.
