@@ -208,8 +208,7 @@ class Dataset:
 
 def normalise_header(text: str) -> str:
     """A header without case, accents, punctuation and spaces: `E-mail *` gives `email`."""
-    plain = unicodedata.normalize("NFKD", text)
-    return re.sub(r"[^a-z0-9]", "", "".join(c for c in plain if not unicodedata.combining(c)).lower())
+    return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKD", text).lower())
 
 
 def _column(name: str, declared: Any) -> Column:

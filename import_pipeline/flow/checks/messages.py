@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -96,14 +95,12 @@ def mask_errors(errors: pa.Table, dataset: Dataset) -> pa.Table:
         return errors
     public = pa.array([c.name for c in dataset.columns if not c.personal], pa.string())
     hide = pc.and_(pc.invert(pc.is_in(errors["column"], value_set=public)), pc.is_valid(errors["value"]))
-    shown = pa.table([errors["message"], _shown(errors["value"]), hide], ["message", "shown", "hide"])
-    with duckdb.connect() as connection:
-        connection.register("shown", shown)
-        masked = connection.sql(
-            "SELECT CASE WHEN hide THEN replace(message, shown, ?) ELSE message END AS message FROM shown",
-            params=[f'"{MASK}"'],
-        ).to_arrow_table()
-    message = masked.column("message")
+    # Arrow replaces one text everywhere, not each row's own; these are at most the rows of the ledger's cap.
+    rows = zip(
+        errors["message"].to_pylist(), _shown(errors["value"]).to_pylist(), hide.to_pylist(), strict=True
+    )
+    message = pa.array([text.replace(shown, f'"{MASK}"') if hidden else text for text, shown, hidden in rows],
+                       pa.string())  # fmt: skip
     value = pc.if_else(hide, MASK, errors["value"])
     return errors.set_column(3, "value", value).set_column(6, "message", message).cast(ERRORS_SCHEMA)
 

@@ -67,7 +67,7 @@ class GatheredErrors:
     def _keep_first(self, listed: pa.Table) -> None:
         """Keep the first errors, masked: Python objects for at most the cap's rows of a whole file."""
         wanted = max(self._cap - len(self.row_errors), 0)
-        for row in masked(listed.slice(0, wanted), self._dataset).to_pylist():
+        for row in masked(listed.slice(0, wanted), self._dataset).to_pylist() if wanted else ():
             sheet, number = sheet_and_row(row["row_number"], self._sheets)
             self.row_errors.append(
                 RowError(

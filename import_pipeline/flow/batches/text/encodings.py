@@ -9,6 +9,7 @@ import codecs
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 from import_pipeline.errors import BadOption, UnsupportedEncoding
 from import_pipeline.flow.batches.delimited.scanning import Ints
@@ -54,10 +55,15 @@ class Sample:
         """
         if len(self.taken) >= _SAMPLE_BYTES:
             return
+        if not (self._bad or bad):
+            # Nothing to take: only how the last line begins matters.
+            line = (self._line + chunk[-_LONGEST_SAMPLED_LINE:])[-_LONGEST_SAMPLED_LINE:]
+            self._line = b"" if final else line[max(line.rfind(b"\n"), line.rfind(b"\r")) + 1 :]
+            self._bad = not _is_utf_8(self._line)
+            return
         data = self._line + chunk
         end = len(data) if final else max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        if self._bad or bad:
-            self._take(data[:end])
+        self._take(data[:end])
         self._line = data[max(end, len(data) - _LONGEST_SAMPLED_LINE) :]
         self._bad = not _is_utf_8(self._line) or (bad and not end)
 
@@ -91,10 +97,10 @@ class EncodingEvidence:
         if not self._rest and chunk.isascii():
             self.sample.add(chunk, bad=False, final=final)
             return
-        data, self._rest = self._rest + chunk, b""
+        data, self._rest = self._rest + chunk if self._rest else chunk, b""
         try:
-            _, used = codecs.utf_8_decode(data, "strict", final)
-            valid = np.frombuffer(data[:used], np.uint8)
+            used = _whole_characters(data, final=final)
+            valid = np.frombuffer(data, np.uint8, used)
             self.sample.add(chunk, bad=False, final=final)
         except UnicodeDecodeError:
             self.sample.add(chunk, bad=True, final=final)
@@ -129,6 +135,27 @@ class EncodingEvidence:
                        counted=counted)  # fmt: skip
             return UTF_8, why
         return _name(found.encoding), _why(found, counted)
+
+
+def _whole_characters(data: bytes, *, final: bool) -> int:
+    """Bytes of the whole characters of valid UTF-8; the last one may be incomplete if more follows.
+
+    Arrow looks at the bytes without making a text of them, and lets other threads run meanwhile.
+
+    Raises:
+        UnicodeDecodeError: they are not valid.
+    """
+    size = len(data)
+    if not final:
+        # A character that the next bytes complete begins in the last three.
+        began = next((back for back in (1, 2, 3) if back <= size and data[-back] >= 0xC0), 0)
+        size -= began - codecs.utf_8_decode(data[size - began :], "strict", False)[1]
+    offsets = pa.py_buffer(np.array([0, size], np.int64))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(data)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return codecs.utf_8_decode(data, "strict", final)[1]
+    return size
 
 
 def _is_utf_8(line: bytes) -> bool:
@@ -236,8 +263,8 @@ class Transcoder:
         if data.isascii():
             return data
         try:
-            _, used = codecs.utf_8_decode(data, "strict", final)
-            text = data[:used]
+            text = data[: _whole_characters(data, final=final)]
+            used = len(text)
         except UnicodeDecodeError:
             decoded, used = codecs.utf_8_decode(data, "surrogateescape", final)
             text = decoded.encode(UTF_8, "surrogatepass")
