@@ -176,14 +176,23 @@ def _respelled(
     patterns: Mapping[str, str],
 ) -> tuple[pa.Array, dict[str, pa.Array]]:
     """Text and readings with the new spelling of the values at `where`."""
+    found = dict(masks)
+    for reading, pattern in patterns.items():
+        has = np.asarray(_matches(spelled, pattern).to_numpy(zero_copy_only=False))
+        if has.any():
+            found[reading] = _with(masks[reading], where, has)
+    if spelled.equals(text.take(pa.array(where))):
+        return text, found
     chosen = np.zeros(len(text), dtype=bool)
     chosen[where] = True
-    mask = pa.array(chosen)
-    again = {reading: _matches(spelled, pattern) for reading, pattern in patterns.items()}
-    return (
-        pc.replace_with_mask(text, mask, spelled),
-        {reading: pc.replace_with_mask(masks[reading], mask, found) for reading, found in again.items()},
-    )
+    return pc.replace_with_mask(text, pa.array(chosen), spelled), found
+
+
+def _with(mask: pa.Array, where: np.ndarray, has: np.ndarray) -> pa.Array:
+    """The mask with the answers for some of its values, none of which is set in it."""
+    full = mask.to_numpy(zero_copy_only=False).copy()
+    full[where] = has
+    return pa.array(full)
 
 
 def readings_of(cells: pa.Array, column: Column) -> Readings:
