@@ -3,20 +3,19 @@
 What the table holds is not known here, so the result is that of an import into an empty one.
 """
 
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
+from import_pipeline.clean_file import CleanRows
 from import_pipeline.errors import CountsDoNotBalance, PermanentImportError, TooManyRejects
 from import_pipeline.flow.arrivals.identity import identity, make_safe, short_id, upload_id
 from import_pipeline.flow.arrivals.options import merged_options
@@ -27,12 +26,15 @@ from import_pipeline.flow.batches.recognising.formats import recognise
 from import_pipeline.flow.batches.sources.source import FileSource, Source
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
+from import_pipeline.flow.checks.early import EarlyChecks
 from import_pipeline.flow.duplicates.finding import find_duplicates
 from import_pipeline.flow.loading.counting import check_reject_share
 from import_pipeline.flow.reports.writing import REPORT_FILES, WrittenReport, write_refusal, write_reports
 from import_pipeline.language import Language, told
 from import_pipeline.records import (
+    Batch,
     CheckedBatch,
+    ColumnVerdict,
     Counts,
     FoundDuplicates,
     ListedObject,
@@ -44,13 +46,15 @@ from import_pipeline.records import (
     UploadState,
 )
 from import_pipeline.storage.places import staging_prefix
-from import_pipeline.storage.store import LocalStore, read_parquet
+from import_pipeline.storage.store import LocalStore
 
 WORKSPACE = "local"
 ATTEMPT = "check"
 # Told in summary.json: nothing was sent, so there is nowhere to send it again.
 LOCAL = {"checked_locally": True}
 MEMORY_LIMIT = "512MB"
+# Batches checked at once; each is held in memory.
+THREADS = min(os.cpu_count() or 1, 4)
 CLEAN_FILE = "clean.parquet"
 # A name in a zip may be longer than a file system's 255 bytes; a character has at most 4.
 LONGEST_FOLDER = 60
@@ -223,10 +227,9 @@ class _Checking:
             if self.original.refusal is not None:
                 raise self.original.refusal
             opened = self._open()
-            split = self._split(opened)
+            split, checked = self._split_and_check(opened)
         except PermanentImportError as error:
             return self._refuse(error), error
-        checked = self._check(opened, split)
         duplicates = self._find_duplicates(opened, checked)
         self.progress("reporting", 0.0)
         try:
@@ -245,18 +248,22 @@ class _Checking:
                 facts=LOCAL,
             )
             return report, error
-        written = self._write_clean(clean, checked, duplicates)
-        published = self._count(split, checked, duplicates, written)
-        report = write_reports(
-            self.store,
-            opened,
-            split,
-            checked,
-            published,
-            duplicates=duplicates,
-            dataset=self.dataset,
-            facts=LOCAL,
-        )
+        rows = CleanRows(self.store, checked, duplicates)
+        published = self._count(split, checked, duplicates, rows.count())
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="write-clean") as thread:
+            writing = thread.submit(rows.write, clean)
+            report = write_reports(
+                self.store,
+                opened,
+                split,
+                checked,
+                published,
+                duplicates=duplicates,
+                dataset=self.dataset,
+                facts=LOCAL,
+            )
+            # Counted before, so that the report need not wait; what was written must be as many.
+            self._count(split, checked, duplicates, writing.result())
         return report, None
 
     def _refuse(self, error: PermanentImportError) -> WrittenReport:
@@ -286,25 +293,29 @@ class _Checking:
         named = upload_id(WORKSPACE, f"{self.listed.key}/{self.original.member}".rstrip("/"), whole)
         return _LocalUpload(named, short_id(whole), WORKSPACE, self.dataset.name, self.source.name)
 
-    def _check(self, opened: OpenedUpload, split: SplitUpload) -> list[CheckedBatch]:
-        checked: list[CheckedBatch] = []
-        for batch in split.batches:
-            self.progress("checking", len(checked) / len(split.batches))
-            checked.append(
-                check_batch(
-                    batch,
-                    opened.file,
-                    split.verdicts,
-                    self.dataset,
-                    options=self.options,
-                    language=opened.language,
-                    store=self.store,
-                    staging=opened.staging,
-                )
+    def _split_and_check(self, opened: OpenedUpload) -> tuple[SplitUpload, list[CheckedBatch]]:
+        def check(batch: Batch, verdicts: Sequence[ColumnVerdict]) -> CheckedBatch:
+            return check_batch(
+                batch,
+                opened.file,
+                verdicts,
+                self.dataset,
+                options=self.options,
+                language=opened.language,
+                store=self.store,
+                staging=opened.staging,
             )
-        return checked
 
-    def _split(self, opened: OpenedUpload) -> SplitUpload:
+        checked: list[CheckedBatch] = []
+        with EarlyChecks(check, THREADS) as checks:
+            split = self._split(opened, checks)
+            self.progress("checking", 0.0)
+            for one in checks.finish(split.batches, split.verdicts):
+                checked.append(one)
+                self.progress("checking", len(checked) / len(split.batches))
+        return split, checked
+
+    def _split(self, opened: OpenedUpload, checks: EarlyChecks) -> SplitUpload:
         size = max(self.source.size, 1)
         return split_file(
             self.source,
@@ -314,6 +325,7 @@ class _Checking:
             store=self.store,
             staging=opened.staging,
             progress=lambda done, rows: self.progress("reading", done / size),
+            on_batch=checks.begin,
         )
 
     def _find_duplicates(self, opened: OpenedUpload, checked: Sequence[CheckedBatch]) -> FoundDuplicates:
@@ -322,25 +334,6 @@ class _Checking:
         return find_duplicates(
             keys, self.dataset, store=self.store, staging=opened.staging, memory_limit=MEMORY_LIMIT
         )
-
-    def _write_clean(self, target: Path, checked: Sequence[CheckedBatch], duplicates: FoundDuplicates) -> int:
-        """Write the rows that would be inserted, a batch at a time; their number."""
-        losers = pa.array([], pa.int64())
-        if duplicates.key:
-            losers = read_parquet(self.store, duplicates.key, ["_row_number"])["_row_number"]
-        written, writer = 0, None
-        try:
-            for batch in checked:
-                rows = read_parquet(self.store, batch.clean_key)
-                rows = rows.filter(pc.invert(pc.is_in(rows["_row_number"], value_set=losers)))
-                if writer is None:
-                    writer = pq.ParquetWriter(target, rows.schema, compression="zstd")
-                writer.write_table(rows)
-                written += rows.num_rows
-        finally:
-            if writer is not None:
-                writer.close()
-        return written
 
     def _count(
         self,

@@ -176,3 +176,18 @@ def test_a_name_too_long_for_a_folder_is_cut(typed, tmp_path):
 
     assert checked.json["exit_code"] == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == [f"1-{name[-60:]}"]
+
+
+def test_batches_checked_before_the_last_row_is_read_follow_the_verdict_of_the_whole_file(typed, tmp_path):
+    # Thirty batches of 1,000 rows; only the last row proves that the month stands first.
+    rows = [f"a{n}@b.example;02/03/2026" for n in range(29_999)] + ["z@b.example;02/13/2026"]
+    (tmp_path / "dates.csv").write_text("\n".join(["email;created_at", *rows]), encoding="utf-8")
+
+    checked = typed("check", "dates.csv", "-d", "leads", "-o", "out", "--json")
+
+    assert checked.json["counts"]["inserted"] == 30_000
+    created = pq.read_table(tmp_path / "out" / "clean.parquet")["created_at"]
+    assert {moment.strftime("%d.%m.%Y") for moment in created.unique().to_pylist()} == {
+        "03.02.2026",
+        "13.02.2026",
+    }

@@ -17,7 +17,7 @@ from import_pipeline.flow.batches.evidence import ColumnEvidence
 from import_pipeline.flow.batches.readers import expanded, open_rows
 from import_pipeline.flow.batches.sources.compression import ExpandedSource
 from import_pipeline.flow.batches.sources.source import Source
-from import_pipeline.records import Batch, InspectedFile, LineCount, SplitUpload
+from import_pipeline.records import Batch, ColumnVerdict, InspectedFile, LineCount, SplitUpload
 from import_pipeline.storage.store import Store, write_parquet
 
 Progress = Callable[[int, int], None]
@@ -32,12 +32,14 @@ def split_file(
     store: Store,
     staging: str,
     progress: Progress | None = None,
+    on_batch: Callable[[Batch, tuple[ColumnVerdict, ...]], None] | None = None,
 ) -> SplitUpload:
     """Stream a file into batches, with bounded memory.
 
     Args:
         staging: key prefix, ends with `/`; batches become `<staging>batches/0001.parquet`, ….
         progress: called with (bytes done, rows done), at most once a chunk.
+        on_batch: called, in a thread, with each batch that was written and the verdicts so far.
 
     Raises:
         UnclosedQuote: a quoted cell never closes.
@@ -47,11 +49,17 @@ def split_file(
     inside = expanded(source, inspected.compression, dataset)
     reader = open_rows(inside, inspected, dataset)
     evidence = ColumnEvidence(dataset, inspected.mapping)
-    with _BatchWriter(store, f"{staging}batches/", inspected.rows_per_batch) as writer:
+
+    def finish(batch: Batch, table: pa.Table) -> None:
+        write_parquet(store, batch.key, table)
+        evidence.add(table)
+        if on_batch is not None:
+            on_batch(batch, evidence.verdicts(options, dataset.defaults))
+
+    with _BatchWriter(f"{staging}batches/", inspected.rows_per_batch, finish) as writer:
         for table in reader.tables():
             if table.num_rows:
                 writer.add(table)
-                evidence.add(table)
             if progress is not None:
                 done = inside.bytes_taken if isinstance(inside, ExpandedSource) else reader.bytes_done
                 progress(done, reader.rows)
@@ -88,13 +96,13 @@ def _check_counts(
 
 
 class _BatchWriter:
-    """Gathers rows and writes full batches in a thread of its own, one at a time.
+    """Gathers rows; hands full batches to `finish` in a thread of its own, one at a time.
 
     A batch has `rows_per_batch` rows; what would leave a last one of less than a tenth goes into it.
     """
 
-    def __init__(self, store: Store, prefix: str, rows_per_batch: int):
-        self._store, self._prefix, self._size = store, prefix, rows_per_batch
+    def __init__(self, prefix: str, rows_per_batch: int, finish: Callable[[Batch, pa.Table], None]):
+        self._prefix, self._size, self._finish = prefix, rows_per_batch, finish
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._batches: list[Batch] = []
@@ -125,14 +133,17 @@ class _BatchWriter:
 
     def _write(self, rows: int) -> None:
         gathered = pa.concat_tables(self._waiting)
-        batch, left = gathered.slice(0, rows), gathered.slice(rows)
+        table, left = gathered.slice(0, rows), gathered.slice(rows)
         self._waiting, self._rows = [left] if left.num_rows else [], left.num_rows
         number = len(self._batches) + 1
         key = f"{self._prefix}{number:04d}.parquet"
-        bounds = pc.min_max(batch["_row_number"]).as_py()
-        self._batches.append(Batch(number, key, batch.num_rows, bounds["min"], bounds["max"]))
+        bounds = pc.min_max(table["_row_number"]).as_py()
+        self._batches.append(Batch(number, key, table.num_rows, bounds["min"], bounds["max"]))
         self._wait()
-        self._writing = self._thread.submit(write_parquet, self._store, key, batch)
+        self._writing = self._thread.submit(self._finish_one, self._batches[-1], table)
+
+    def _finish_one(self, batch: Batch, table: pa.Table) -> None:
+        self._finish(batch, table.combine_chunks())
 
     def _wait(self) -> None:
         if self._writing is not None:

@@ -4,9 +4,11 @@ What the text holds (cells, JSON) is for the folders beside this one.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from import_pipeline.errors import EmptyFile
+from import_pipeline.flow.batches.ahead import read_ahead
 from import_pipeline.flow.batches.recognising.formats import LOOKED_AT, refuse_binary
 from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.flow.batches.text.encodings import (
@@ -59,16 +61,17 @@ def read_whole(source: Source, *, encoding: str | None = None, default: str | No
     """
     evidence, counter, head = EncodingEvidence(), LineCounter(), bytearray()
     size, known, transcoder = 0, None, None
-    for number, chunk in enumerate(_beginning_whole(source.chunks())):
-        if number == 0:
-            known = _known_encoding(chunk, encoding, source.name)
-            transcoder = None if known is None or keeps_ascii_lines(known) else Transcoder(known)
-        size += len(chunk)
-        if len(head) < HEAD_BYTES:
-            head += chunk[: HEAD_BYTES - len(head)]
-        counter.add(chunk if transcoder is None else transcoder.feed(chunk))
-        if known is None:
-            evidence.add(chunk, final=False)
+    with closing(read_ahead(_beginning_whole(source.chunks()))) as chunks:
+        for number, chunk in enumerate(chunks):
+            if number == 0:
+                known = _known_encoding(chunk, encoding, source.name)
+                transcoder = None if known is None or keeps_ascii_lines(known) else Transcoder(known)
+            size += len(chunk)
+            if len(head) < HEAD_BYTES:
+                head += chunk[: HEAD_BYTES - len(head)]
+            counter.add(chunk if transcoder is None else transcoder.feed(chunk))
+            if known is None:
+                evidence.add(chunk, final=False)
     if not size:
         raise EmptyFile(
             told("{file} is empty: it has 0 bytes.", file=source.name), remedy=told("Send the file again.")
