@@ -27,7 +27,7 @@ from import_pipeline.flow.batches.spreadsheets.xlsx_parts import Formats
 # Bytes of the beginning of a sheet that are looked at for its header.
 HEAD_BYTES = 32 * 1024 * 1024
 # A cell holds 32,767 characters; what is longer is no cell.
-_LONGEST_CELL = 64 * 1024 * 1024
+_LONGEST_CELL = 16 * 1024 * 1024
 _MOST_MERGED = 10_000
 _PREFIX = re.compile(rb"<(\w+:)worksheet[\s>]")
 # In so few columns (A to AU) not even 1,048,576 rows make 50 million cells.
@@ -286,9 +286,12 @@ def head(chunks: Iterable[bytes], rows: int) -> bytes:
     Args:
         rows: row elements to keep; fewer if they are larger than 32 MB.
     """
-    data = b""
+    data, looked_at = b"", 0
     for chunk in chunks:
         data += chunk
+        if len(data) < 2 * looked_at:
+            continue  # never looks at the same bytes again and again
+        looked_at = len(data)
         found = _PREFIX.search(data)
         prefix = found[1] if found else b""
         begins = [m.start() for m in re.finditer(b"<" + prefix + rb"row[\s/>]", data)]
