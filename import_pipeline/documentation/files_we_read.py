@@ -14,9 +14,9 @@ from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.codes import CODES
 from import_pipeline.flow.arrivals.identity import UNFINISHED
 from import_pipeline.flow.arrivals.options import DATE_ORDERS, DELIMITER_WORDS, DELIMITERS, ON_EXISTING
-from import_pipeline.flow.batches import headers
 from import_pipeline.flow.batches.archives import listing as archives
 from import_pipeline.flow.batches.archives.zip_directory import MOST_MEMBERS
+from import_pipeline.flow.batches.columns import headers
 from import_pipeline.flow.batches.delimited import dialects, reading
 from import_pipeline.flow.batches.jsonfiles import cutting, inspecting, objects
 from import_pipeline.flow.batches.parquetfiles import inspecting as parquet

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.evidence import WHITE_SPACE
-from import_pipeline.flow.batches.headers import OUR_COLUMNS
+from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE
+from import_pipeline.flow.batches.columns.headers import OUR_COLUMNS
 from import_pipeline.language import told
 from import_pipeline.records import Batch, InspectedFile, Notice, SplitUpload
 from import_pipeline.row_numbers import ROWS_OF_A_SHEET

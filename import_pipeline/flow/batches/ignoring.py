@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.flow.batches.evidence import WHITE_SPACE
+from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE
 from import_pipeline.records import IgnoredRow
 
 LISTED = 100

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.headers import OUR_COLUMNS
+from import_pipeline.flow.batches.columns.headers import OUR_COLUMNS
 
 # What cells alone do not show; too many cells do, since they are written beyond our columns.
 SEALED_CODES = (

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import CountsDoNotBalance
-from import_pipeline.flow.batches.evidence import ColumnEvidence
+from import_pipeline.flow.batches.columns.evidence import ColumnEvidence
 from import_pipeline.flow.batches.readers import expanded, open_rows
 from import_pipeline.flow.batches.sources.compression import ExpandedSource
 from import_pipeline.flow.batches.sources.source import Source

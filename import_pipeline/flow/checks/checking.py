@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import EXTRA_COLUMN, Column, Dataset, SenderOptions
 from import_pipeline.catalog.types import storage_type
-from import_pipeline.flow.batches.evidence import WHITE_SPACE, null_tokens
+from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE, null_tokens
 from import_pipeline.flow.checks.extra import build_extra
 from import_pipeline.flow.checks.messages import Problem, errors_table
 from import_pipeline.flow.checks.parsers import parse_cells

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.evidence import date_readings
+from import_pipeline.flow.batches.columns.evidence import date_readings
 from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, each_group, is_written
 from import_pipeline.language import told
 

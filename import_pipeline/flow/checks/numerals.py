@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.evidence import Readings, decimal_readings
+from import_pipeline.flow.batches.columns.evidence import Readings, decimal_readings
 from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, is_written, keep_where
 from import_pipeline.language import told
 

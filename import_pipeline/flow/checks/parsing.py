@@ -1,7 +1,7 @@
 """What every parser takes and gives: cells of one column as text, values of its type, faults.
 
 The parsers stand in `text.py`, `numerals.py`, `dates.py`, `brazil.py`, `structured.py`, their table in
-`parsers.py`. Which readings a written number or date has is `flow/batches/evidence.py`'s.
+`parsers.py`. Which readings a written number or date has is `flow/batches/columns/evidence.py`'s.
 """
 
 from collections.abc import Callable, Iterable, Iterator

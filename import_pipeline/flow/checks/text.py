@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.evidence import WHITE_SPACE
+from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE
 from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, is_written
 from import_pipeline.language import told
 

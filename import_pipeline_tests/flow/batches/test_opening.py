@@ -16,7 +16,7 @@ from import_pipeline.errors import (
     UnsupportedEncoding,
     UnsupportedFormat,
 )
-from import_pipeline.flow.batches.headers import header_name
+from import_pipeline.flow.batches.columns.headers import header_name
 from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.sizes import choose_rows_per_batch
 from import_pipeline.flow.batches.sources.source import HashingSource

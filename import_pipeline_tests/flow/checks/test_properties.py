@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from import_pipeline.catalog.dataset import SenderOptions
-from import_pipeline.flow.batches.evidence import ColumnEvidence
+from import_pipeline.flow.batches.columns.evidence import ColumnEvidence
 from import_pipeline.flow.checks.checking import check_table
 from import_pipeline_tests.flow.checks.tables import EVERYTHING, batch_of, check_column, file_of, told
 

@@ -12,10 +12,7 @@ import numpy as np
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import BadOption, EmptyFile, UnclosedQuote, UnsupportedFormat
-from import_pipeline.flow.batches.delimited.cells import cells_of
-from import_pipeline.flow.batches.delimited.quoting import find_quoting
-from import_pipeline.flow.batches.delimited.scanning import Dialect, Scan, scan
-from import_pipeline.flow.batches.headers import (
+from import_pipeline.flow.batches.columns.headers import (
     HEADER_SEARCHED,
     declared_header,
     find_header,
@@ -23,6 +20,9 @@ from import_pipeline.flow.batches.headers import (
     matched_columns,
     stated_header_row,
 )
+from import_pipeline.flow.batches.delimited.cells import cells_of
+from import_pipeline.flow.batches.delimited.quoting import find_quoting
+from import_pipeline.flow.batches.delimited.scanning import Dialect, Scan, scan
 from import_pipeline.language import Told, told
 from import_pipeline.records import Detected, Notice
 

@@ -4,8 +4,8 @@ Rows are `reading.py`'s.
 """
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
+from import_pipeline.flow.batches.columns.headers import map_header
 from import_pipeline.flow.batches.delimited.dialects import find_dialect
-from import_pipeline.flow.batches.headers import map_header
 from import_pipeline.flow.batches.sizes import choose_rows_per_batch
 from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.flow.batches.text.encodings import Transcoder

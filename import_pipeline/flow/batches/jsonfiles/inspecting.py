@@ -5,7 +5,7 @@ Every key of the file is a column, in the order of first appearance; so all of i
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import EmptyFile, UnsupportedFormat
-from import_pipeline.flow.batches.headers import (
+from import_pipeline.flow.batches.columns.headers import (
     OUR_COLUMNS,
     OUR_TEXT,
     MappedHeader,

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.flow.batches.headers import OUR_TEXT
+from import_pipeline.flow.batches.columns.headers import OUR_TEXT
 from import_pipeline.flow.batches.ignoring import IgnoredRows
 from import_pipeline.flow.batches.jsonfiles.cells import columns_of
 from import_pipeline.flow.batches.jsonfiles.cutting import Cut, Cutting, cutter_of

@@ -11,7 +11,7 @@ from pyarrow import types
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import ExpandsTooFar, UnsupportedFormat
-from import_pipeline.flow.batches.headers import map_header
+from import_pipeline.flow.batches.columns.headers import map_header
 from import_pipeline.flow.batches.parquetfiles.files import opened_parquet
 from import_pipeline.flow.batches.parquetfiles.nested import is_nested
 from import_pipeline.flow.batches.parquetfiles.texts import is_text

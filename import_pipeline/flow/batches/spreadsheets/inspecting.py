@@ -6,7 +6,7 @@ Rows are `reading.py`'s; which sheets are one upload is decided in `sheets.py`.
 from dataclasses import replace
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
-from import_pipeline.flow.batches.headers import HEADER_SEARCHED, stated_header_row
+from import_pipeline.flow.batches.columns.headers import HEADER_SEARCHED, stated_header_row
 from import_pipeline.flow.batches.sizes import choose_rows_per_batch
 from import_pipeline.flow.batches.sources.source import Source, spooled
 from import_pipeline.flow.batches.spreadsheets.listed import SheetExtent

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.flow.batches.evidence import WHITE_SPACE
-from import_pipeline.flow.batches.headers import OUR_COLUMNS
+from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE
+from import_pipeline.flow.batches.columns.headers import OUR_COLUMNS
 from import_pipeline.flow.batches.ignoring import LISTED, IgnoredRows
 from import_pipeline.flow.batches.kinds import NO_RESULT, TEXT, batch_schema
 from import_pipeline.flow.batches.sealing import take_seals

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions, normalise_header
 from import_pipeline.errors import BadOption, EmptyFile
-from import_pipeline.flow.batches.evidence import WHITE_SPACE
-from import_pipeline.flow.batches.headers import (
+from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE
+from import_pipeline.flow.batches.columns.headers import (
     OUR_COLUMNS,
     MappedHeader,
     declared_header,

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.flow.batches.headers import OUR_COLUMNS, OUR_TEXT
+from import_pipeline.flow.batches.columns.headers import OUR_COLUMNS, OUR_TEXT
 from import_pipeline.flow.batches.kinds import BOOLEAN, IMPRECISE, JSON, NUMBER
 from import_pipeline.flow.reports.csv_lines import text_of
 from import_pipeline.flow.reports.returned.shape import ReturnedRows, in_parts, own_header, returned_rows

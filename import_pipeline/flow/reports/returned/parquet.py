@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.flow.batches.headers import OUR_COLUMNS
+from import_pipeline.flow.batches.columns.headers import OUR_COLUMNS
 from import_pipeline.flow.batches.parquetfiles.restoring import restore
 from import_pipeline.flow.reports.returned.shape import own_header, returned_rows
 from import_pipeline.records import OpenedUpload

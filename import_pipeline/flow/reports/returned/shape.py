@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.evidence import WHITE_SPACE
-from import_pipeline.flow.batches.headers import OUR_COLUMNS
+from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE
+from import_pipeline.flow.batches.columns.headers import OUR_COLUMNS
 from import_pipeline.flow.batches.sealing import seal
 from import_pipeline.flow.reports.row_places import row_places, sheet_names
 from import_pipeline.flow.reports.rows import messages_of

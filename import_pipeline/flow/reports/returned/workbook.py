@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import xlsxwriter
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.flow.batches.headers import OUR_COLUMNS
+from import_pipeline.flow.batches.columns.headers import OUR_COLUMNS
 from import_pipeline.flow.batches.kinds import (
     BOOLEAN,
     DATE,

@@ -4,7 +4,12 @@ import pyarrow as pa
 import pytest
 
 from import_pipeline.catalog.dataset import SenderOptions
-from import_pipeline.flow.batches.evidence import ColumnEvidence, clean, date_readings, decimal_readings
+from import_pipeline.flow.batches.columns.evidence import (
+    ColumnEvidence,
+    clean,
+    date_readings,
+    decimal_readings,
+)
 from import_pipeline.flow.batches.kinds import DATE, NUMBER, TEXT
 from import_pipeline.records import ColumnVerdict
 from import_pipeline_tests.flow.batches.reading_back import NOTHING_STATED, people, read_back

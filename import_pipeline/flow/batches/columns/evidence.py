@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Column, Dataset, SenderOptions
 from import_pipeline.catalog.types import Evidence
+from import_pipeline.flow.batches.columns.notations import respelled_dates, respelled_numbers
 from import_pipeline.flow.batches.kinds import TEXT
-from import_pipeline.flow.batches.notations import respelled_dates, respelled_numbers
 from import_pipeline.records import ColumnVerdict
 
 # A number never begins its thousands groups with 0, so `0.125` is proof of a decimal point.

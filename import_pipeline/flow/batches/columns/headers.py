@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions, normalise_header
 from import_pipeline.errors import BadOption, DuplicateHeader, MissingColumns, UnknownColumns
-from import_pipeline.flow.batches.evidence import WHITE_SPACE
+from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE
 from import_pipeline.formula_guard import unguard
 from import_pipeline.language import told
 

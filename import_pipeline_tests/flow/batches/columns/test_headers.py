@@ -4,7 +4,7 @@ import pytest
 
 from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.errors import BadOption, MissingColumns, UnknownColumns
-from import_pipeline.flow.batches.headers import (
+from import_pipeline.flow.batches.columns.headers import (
     declared_header,
     find_header,
     map_header,
