@@ -17,7 +17,7 @@ from import_pipeline.flow.arrivals.options import DATE_ORDERS, DELIMITER_WORDS, 
 from import_pipeline.flow.batches.archives import listing as archives
 from import_pipeline.flow.batches.archives.zip_directory import MOST_MEMBERS
 from import_pipeline.flow.batches.columns import headers
-from import_pipeline.flow.batches.delimited import dialects, reading
+from import_pipeline.flow.batches.delimited import candidates, dialects, reading
 from import_pipeline.flow.batches.jsonfiles import cutting, inspecting, objects
 from import_pipeline.flow.batches.parquetfiles import inspecting as parquet
 from import_pipeline.flow.batches.recognising import containers, formats, names
@@ -122,9 +122,9 @@ def _of_text() -> dict[str, Any]:
         "fitting": f"{guessing.FITTING:.0%}",
         "confidence": f"{guessing.CONFIDENCE:.0%}",
         "delimiters": _named(dialects.DELIMITERS),
-        "rare_delimiters": _named(dialects.RARE_DELIMITERS),
-        "rare_columns": dialects.RARE_COLUMNS,
-        "rare_share": f"{dialects.RARE_SHARE:.0%}",
+        "rare_delimiters": _named(candidates.RARE_DELIMITERS),
+        "rare_columns": candidates.RARE_COLUMNS,
+        "rare_share": f"{candidates.RARE_SHARE:.0%}",
         "header_searched": headers.HEADER_SEARCHED,
         "most_unclosed": reading.MOST_UNCLOSED,
         "longest_record": reading.LONGEST_RECORD,

@@ -6,16 +6,13 @@ more rows as the header has them, and cells must really be quoted in its way.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from import_pipeline.flow.batches.delimited.candidates import Candidate
 from import_pipeline.flow.batches.delimited.scanning import Dialect, Scan
 from import_pipeline.language import told
 from import_pipeline.records import Detected
-
-if TYPE_CHECKING:
-    from import_pipeline.flow.batches.delimited.dialects import Candidate
 
 # Quotes are text where so many cells begin with one, and at most this share of them ends with one.
 _UNPAIRED_CELLS, _PAIRED_SHARE = 10, 0.1
@@ -25,13 +22,11 @@ _UNPAIRED_CELLS, _PAIRED_SHARE = 10, 0.1
 class FoundQuoting:
     """The file's beginning under the quoting that was found, and what the report says of it."""
 
-    candidate: "Candidate"
+    candidate: Candidate
     detected: Detected
 
 
-def find_quoting(
-    head: bytes, best: "Candidate", under: "Callable[[Dialect], Candidate | None]"
-) -> FoundQuoting:
+def find_quoting(head: bytes, best: Candidate, under: Callable[[Dialect], Candidate | None]) -> FoundQuoting:
     """Find quote and escape character for a known delimiter.
 
     Args:
@@ -61,7 +56,7 @@ def _alternatives(head: bytes, usual: Dialect) -> list[Dialect]:
     return found
 
 
-def _is_better(head: bytes, other: "Candidate", than: "Candidate") -> bool:
+def _is_better(head: bytes, other: Candidate, than: Candidate) -> bool:
     fits_more = other.fitting > than.fitting
     if not other.dialect.quote:
         return fits_more and _are_unpaired(head, other.scan, than.dialect.quote)
@@ -82,7 +77,7 @@ def _irregular(found: Scan) -> int:
     return int(np.count_nonzero(found.stray)) + (found.open_quote >= 0)
 
 
-def _whole_header_is_quoted(candidate: "Candidate") -> bool:
+def _whole_header_is_quoted(candidate: Candidate) -> bool:
     if candidate.record < 0:
         return False
     found = candidate.scan
@@ -101,7 +96,7 @@ def _are_unpaired(head: bytes, found: Scan, quote: str) -> bool:
     return number >= _UNPAIRED_CELLS and pairs <= _PAIRED_SHARE * number
 
 
-def _detected(chosen: "Candidate") -> Detected:
+def _detected(chosen: Candidate) -> Detected:
     dialect, number = chosen.dialect, _regular(chosen.scan)
     if not dialect.quote:
         why = told("cells begin with a quote and do not end with one: quotes are text")
