@@ -14,7 +14,7 @@ from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.catalog.workbook_columns import TemplateColumn, template_columns
+from import_pipeline.catalog.workbook_columns import LISTS_SHEET, TemplateColumn, template_columns
 from import_pipeline.language import Language, say, told
 
 # Rows of a sheet of the XLSX format; validations cover all below the header.
@@ -23,7 +23,6 @@ LONGEST_TITLE, LONGEST_PROMPT = 32, 255  # of a validation's messages, in the XL
 LONGEST_INLINE_LIST = 255
 REQUIRED_FILL = PatternFill("solid", start_color="FF1F4E79")
 OPTIONAL_FILL = PatternFill("solid", start_color="FF5B7FA6")
-LISTS_SHEET = "_lists"
 
 
 def write_template(dataset: Dataset, path: Path, language: Language) -> None:

@@ -21,6 +21,8 @@ RuleKind = Literal["list", "whole", "decimal", "date", "textLength", "custom"]
 MOST_DIGITS = 15
 LONGEST_CELL = 32_767  # characters, in the XLSX format
 TEXT, WHOLE = "@", "0"
+# A hidden sheet of the template, for choices that are too long for a cell's own list.
+LISTS_SHEET = "_lists"
 DATES: Mapping[Language, str] = {"en": "yyyy-mm-dd", "pt": "dd/mm/yyyy"}
 FIRST_DAY = "DATE(1900,1,1)"
 YES_NO: Mapping[Language, tuple[str, str]] = {"en": ("true", "false"), "pt": ("sim", "não")}

@@ -63,13 +63,16 @@ class LoadedSheet:
         with guarded(file):
             self._sheet: CalamineSheet = workbook.get_sheet_by_name(name)
             start, end = self._sheet.start, self._sheet.end
+        self._file = file
         self.first_column = start[1] if start else 0
         self.width = end[1] - start[1] + 1 if start and end else 0
         self.last_row = end[0] + 1 if end else 0
 
     def rows(self) -> Iterator[list[Any]]:
         """Every row from the sheet's first one on; an empty cell is the empty text."""
-        return iter(self._sheet.iter_rows()) if self.last_row else iter(())
+        if self.last_row:
+            with guarded(self._file):
+                yield from self._sheet.iter_rows()
 
 
 def _first_line(error: BaseException) -> str:

@@ -32,6 +32,7 @@ DIGITS_KEPT = 15
 _IMPRECISE_FROM = 10.0**DIGITS_KEPT
 _SHOWN = "%.15g".__mod__
 NOT_A_NUMBER = "#NUM!"
+_TWO_DAYS, _EITHER_DAY = "1900-02-28", "1900-02-28 or 1900-02-29"
 
 
 def column_cells(values: Sequence[Any], marks: ColumnMarks | None, first_row: int) -> tuple[pa.Array, Kinds]:
@@ -56,6 +57,22 @@ def first_rows(sheet: SheetValues, rows: int) -> list[list[str]]:
     before = [""] * sheet.first_column
     columns = [column_cells(column, None, 1)[0].to_pylist() for column in zip(*values, strict=True)]
     return [before + list(row) for row in zip(*columns, strict=True)]
+
+
+def doubtful_dates(text: pa.Array, found: Kinds) -> tuple[pa.Array, Kinds]:
+    """The column with 28 February 1900 as an error.
+
+    Excel counts a 29 February 1900 that never was (ECMA-376, 18.17.4.1: day 60), and calamine gives both
+    days as the 28th. Not for formats that write their dates out.
+    """
+    dates = (found == kinds.DATE) | (found == kinds.TIMESTAMP)
+    if not dates.any():
+        return text, found
+    doubtful = dates & np.asarray(pc.starts_with(text, _TWO_DAYS))
+    if not doubtful.any():
+        return text, found
+    found[doubtful] = kinds.ERROR_VALUE
+    return _replaced(text, doubtful, pa.repeat(pa.scalar(_EITHER_DAY), int(doubtful.sum()))), found
 
 
 def number_texts(numbers: npt.NDArray[np.float64]) -> tuple[pa.Array, Kinds]:

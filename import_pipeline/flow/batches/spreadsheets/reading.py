@@ -20,8 +20,7 @@ from import_pipeline.flow.batches.ignoring import LISTED, IgnoredRows
 from import_pipeline.flow.batches.kinds import NO_RESULT, TEXT, batch_schema
 from import_pipeline.flow.batches.sealing import take_seals
 from import_pipeline.flow.batches.sources.source import Source, spooled
-from import_pipeline.flow.batches.spreadsheets.calamine import guarded
-from import_pipeline.flow.batches.spreadsheets.cells import Kinds, column_cells
+from import_pipeline.flow.batches.spreadsheets.cells import Kinds, column_cells, doubtful_dates
 from import_pipeline.flow.batches.spreadsheets.listed import SheetValues
 from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks
 from import_pipeline.flow.batches.spreadsheets.workbooks import Workbook, opened_workbook
@@ -99,8 +98,7 @@ class WorkbookReader:
             pass
         first, end = sheet.header_row + 1, max(loaded.last_row, last)
         while first <= end:
-            with guarded(self._source.name):
-                values, count = _by_column(rows, step, loaded.width)
+            values, count = _by_column(rows, step, loaded.width)
             if not count:
                 break
             by_column = dict(enumerate(values, loaded.first_column))
@@ -124,6 +122,8 @@ class WorkbookReader:
         named = len(sheet.columns)
         for at in sorted(at for at in by_column.keys() | marks.keys() if at < named):
             text, found = column_cells(by_column.get(at) or [""] * count, marks.get(at), first_row)
+            if self._inspected.format != "ods":
+                text, found = doubtful_dates(text, found)
             columns[sheet.columns[at]] = (text, found)
             if not filled.all():
                 filled |= (found != 0) | _not_blank(text)

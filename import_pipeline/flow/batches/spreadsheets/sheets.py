@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions, normalise_header
+from import_pipeline.catalog.workbook_columns import LISTS_SHEET
 from import_pipeline.errors import BadOption, EmptyFile
 from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE
 from import_pipeline.flow.batches.columns.headers import (
@@ -243,6 +244,8 @@ def _not_read(
     read = {sheet.name for sheet in chosen}
     notices = []
     for sheet in listed:
+        if not sheet.visible and sheet.name == LISTS_SHEET:
+            continue  # of the template that we make ourselves
         if not sheet.visible:
             sentence = told(
                 "{file}: the sheet {sheet!r} is hidden and was not read.", file=file, sheet=sheet.name

@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from import_pipeline.errors import CorruptFile
 from import_pipeline.flow.batches import kinds
 from import_pipeline_tests.flow.batches.reading_back import people, read_back
 from import_pipeline_tests.flow.batches.spreadsheets import biff12, books
@@ -93,6 +94,25 @@ def test_dates_of_the_system_of_1904_are_the_same_days():
     of_1904 = column_of(books.xlsx(sheet(*values), date_1904=True))
     assert of_1904 == column_of(books.xlsx(sheet(*values)))
     assert of_1904[0] == ("2026-02-28", kinds.DATE)
+
+
+@pytest.mark.parametrize("write", [books.xlsx, books.xls])
+def test_the_day_that_excel_counts_and_never_was_is_no_date(write):
+    values = [Shown(59, "dd/mm/yyyy"), Shown(60, "dd/mm/yyyy"), Shown(60.25, "dd/mm/yyyy hh:mm"),
+              Shown(61, "dd/mm/yyyy"), Shown(60, "0")]  # fmt: skip
+    either = ("1900-02-28 or 1900-02-29", kinds.ERROR_VALUE)
+    assert column_of(write(sheet(*values))) == [
+        either, either, either, ("1900-03-01", kinds.DATE), ("60", kinds.NUMBER),
+    ]  # fmt: skip
+
+
+def test_a_document_that_writes_its_dates_out_has_a_28th_of_february_1900():
+    assert column_of(books.ods(sheet(datetime.date(1900, 2, 28)))) == [("1900-02-28", kinds.DATE)]
+
+
+def test_a_duration_of_millions_of_years_is_refused_by_name():
+    with pytest.raises(CorruptFile, match="cannot be read as a spreadsheet"):
+        column_of(books.xlsx(sheet(Shown(1e10, "[h]:mm"))))
 
 
 def test_a_duration_may_be_longer_than_a_day():

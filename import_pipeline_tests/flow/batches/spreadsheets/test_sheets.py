@@ -1,6 +1,9 @@
+import pandera.pandas as pandera
 import pytest
 
-from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
+from import_pipeline.catalog.types import Choice
+from import_pipeline.catalog.workbook import write_template
 from import_pipeline.errors import (
     BadOption,
     DuplicateHeader,
@@ -128,6 +131,23 @@ def test_a_header_row_of_0_means_that_there_is_none():
     assert found.numbers == [1, 2]
     with pytest.raises(BadOption):
         inspect(data, header_row=0)
+
+
+def test_the_hidden_lists_of_a_template_are_not_told_of(tmp_path):
+    choices = [f"uma escolha bem longa {number:03d}" for number in range(40)]
+
+    class Chosen(pandera.DataFrameModel):
+        name: Choice(*choices) = column("Nome", required=True)
+
+    dataset = Dataset(name="chosen", model=Chosen)
+    write_template(dataset, tmp_path / "template.xlsx", "en")
+    book = (tmp_path / "template.xlsx").read_bytes()
+    assert b'name="_lists"' in books.part_of(book, "xl/workbook.xml")
+
+    found = read_back(book, dataset)
+
+    assert found.cells == [[choices[0]]]
+    assert not [message for _, message in notices(found.inspected) if "_lists" in message]
 
 
 def test_a_workbook_without_cells_or_visible_sheets_is_empty():
