@@ -6,11 +6,12 @@ What the parts mean is for the modules of each format.
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from import_pipeline.errors import CorruptFile, TruncatedFile
 from import_pipeline.flow.batches.archives.zip_directory import opened_zip
@@ -166,6 +167,21 @@ class Package:
                 raise truncated(self.name)
             left -= len(raw)
             yield raw
+
+
+def check_well_formed(chunks: Iterable[bytes]) -> None:
+    """See that a part is XML to the letter; only then can its tags be told apart by their looks.
+
+    Raises:
+        ValueError: it is not.
+    """
+    parser = expat.ParserCreate()
+    try:
+        for chunk in chunks:
+            parser.Parse(chunk, False)
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise ValueError(str(error)) from error
 
 
 @contextmanager

@@ -9,7 +9,6 @@ left to numpy, which takes a fifth of the time of the regular expression.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from xml.parsers import expat
 from xml.sax.saxutils import unescape
 
 import numpy as np
@@ -231,21 +230,6 @@ def measure_exactly(chunks: Iterable[bytes], formats: Formats) -> MeasuredSheet:
     return MeasuredSheet(
         max(rows, default=0), filled, extent, marked, walk.begun, _merged(pieces.tail), pieces.bytes
     )
-
-
-def check_well_formed(chunks: Iterable[bytes]) -> None:
-    """See that a sheet is XML to the letter; only then can its tags be told apart by their looks.
-
-    Raises:
-        ValueError: it is not.
-    """
-    parser = expat.ParserCreate()
-    try:
-        for chunk in chunks:
-            parser.Parse(chunk, False)
-        parser.Parse(b"", True)
-    except expat.ExpatError as error:
-        raise ValueError(str(error)) from error
 
 
 def find_marks(chunks: Iterable[bytes], formats: Formats) -> Marks:

@@ -20,7 +20,7 @@ from import_pipeline.flow.batches.spreadsheets.cells import first_rows
 from import_pipeline.flow.batches.spreadsheets.limits import MOST_CELLS, check_cells, too_large
 from import_pipeline.flow.batches.spreadsheets.listed import ListedSheet, SheetExtent
 from import_pipeline.flow.batches.spreadsheets.marks import ColumnMarks
-from import_pipeline.flow.batches.spreadsheets.package import Package, corrupt
+from import_pipeline.flow.batches.spreadsheets.package import Package, check_well_formed, corrupt
 from import_pipeline.flow.batches.spreadsheets.sheet_xml import MeasuredSheet
 from import_pipeline.flow.batches.spreadsheets.xlsx_parts import Formats, SheetPart, list_sheets, read_formats
 from import_pipeline.language import told
@@ -95,7 +95,7 @@ class XlsxWorkbook:
         if found is None:
             found = sheet_xml.measure_exactly(chunks(part), formats)
             if found.odd:
-                sheet_xml.check_well_formed(chunks(part))
+                check_well_formed(chunks(part))
         return found
 
     def _checked_head(self, part: SheetPart, rows: int) -> bytes:
@@ -106,7 +106,7 @@ class XlsxWorkbook:
             if found is None:
                 found = sheet_xml.measure_exactly([head], self._formats)
                 if found.odd:
-                    sheet_xml.check_well_formed([head])
+                    check_well_formed([head])
         except ValueError as error:
             raise self._no_sheet(part.part) from error
         check_cells(self._file, found.extent)
