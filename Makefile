@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all check messages pages lock bench images clean
+.PHONY: help setup demo dev test test-all check messages pages lock bench bench-check images clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ lock: $(STAMP) ## resolve requirements.lock anew from pyproject.toml
 
 bench: $(STAMP) ## measure time and memory against a plain COPY
 	@$(BIN)/python -m benchmarks.run
+
+bench-check: $(STAMP) ## measure `check` against DuckDB and calamine merely reading the same files
+	@$(BIN)/python -m benchmarks.check_speed
 
 images: $(STAMP) ## take the README's screenshots from the running UI (needs Chromium)
 	@$(BIN)/python docs/images/take.py

@@ -19,6 +19,10 @@ BEGIN, END = (
     "<!-- figures: begin (written by `python -m benchmarks.run --write`) -->",
     "<!-- figures: end -->",
 )
+CHECK_BEGIN, CHECK_END = (
+    "<!-- check: begin (written by `python -m benchmarks.check_speed --write`) -->",
+    "<!-- check: end -->",
+)
 PACKAGES = ("dagster", "duckdb", "pandas", "pandera", "pyarrow")
 
 
@@ -41,22 +45,27 @@ def as_markdown(measured: Sequence[Measured], server_version: str) -> str:
     return "\n\n".join([_preface(measured, server_version), _main_table(measured), _stages_table(measured)])
 
 
-def write_into_page(text: str, page: Path = PAGE) -> None:
-    """Put the figures between the markers of the page.
+def write_into_page(text: str, page: Path = PAGE, begin: str = BEGIN, end: str = END) -> None:
+    """Put the figures between two markers of the page.
 
     Raises:
         ValueError: the page has no markers.
     """
     old = page.read_text(encoding="utf-8")
-    head, begin, rest = old.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
+    head, begins, rest = old.partition(begin)
+    _, ends, tail = rest.partition(end)
+    if not begins or not ends:
         raise ValueError(f"{page} does not have the two markers of the figures")
-    page.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
+    page.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}", encoding="utf-8")
+
+
+def versions() -> str:
+    """The packages that decide the figures."""
+    return ", ".join(f"{name} {version(name)}" for name in PACKAGES)
 
 
 def _preface(measured: Sequence[Measured], server_version: str) -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    packages = versions()
     memory = psutil.virtual_memory().total / 2**30
     repeats = len(measured[0].runs)
     return (

@@ -85,6 +85,17 @@ def measure(path: Path) -> tuple[float, float, float, int]:
     return alone, looked, read, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+def measured(folder: Path, name: str, rows: int) -> tuple[float, float, float, float]:
+    """What `measure` says of a workbook made for it (`plain`, `formulas`), in a process of its own."""
+    path = folder / f"{name}-{rows}.xlsx"
+    if not path.exists():
+        write(path, rows, formulas=name == "formulas")
+    command = [sys.executable, "-m", "benchmarks.workbook", "--measure", str(path)]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    alone, looked, read, megabytes = map(float, answer.split())
+    return alone, looked, read, megabytes
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", nargs="?", type=int, default=300_000)
@@ -95,11 +106,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         for name, limit in LIMITS.items():
-            path = Path(folder) / f"{name}.xlsx"
-            write(path, arguments.rows, formulas=name == "formulas")
-            command = [sys.executable, "-m", "benchmarks.workbook", "--measure", str(path)]
-            answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            alone, looked, read, megabytes = map(float, answer.split())
+            alone, looked, read, megabytes = measured(Path(folder), name, arguments.rows)
             ratio = (looked + read) / alone
             sys.stdout.write(
                 f"{name}: calamine {alone:.2f} s, inspect {looked:.2f} s, split {read:.2f} s: "
