@@ -33,8 +33,9 @@ from import_pipeline.services.processes import GuardedProcess
 folder = Path(sys.argv[1])
 command = [sys.executable, "-c", sys.argv[2], str(folder / "pids")]
 import os
-# A shell that starts the tests in the background leaves SIGINT ignored.
+# Whoever starts the tests in the background may leave these ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 GuardedProcess("family", command, os.environ, folder / "log", grace_seconds=0.2).start()
 time.sleep(600)
 """
@@ -136,7 +137,7 @@ def test_the_lock_lives_as_long_as_a_guardian_and_the_command_does_not_hold_it(t
     process.start()
     os.close(lock)
     assert is_held(tmp_path)
-    opened = {fd.readlink().name for fd in Path(f"/proc/{process.pid}/fd").iterdir()}
+    opened = {Path(file.path).name for file in psutil.Process(process.pid).open_files()}
     assert "log" in opened
     assert "services.lock" not in opened
     process.stop()
