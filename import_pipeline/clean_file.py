@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from import_pipeline.flow.checks.parsing import as_mask, rows_where, whole
 from import_pipeline.records import CheckedBatch, FoundDuplicates
-from import_pipeline.storage.store import Store, read_parquet
+from import_pipeline.storage.store import Store, read_table
 
 # Dictionaries are for columns with few values: others outgrow a larger one slowly, and are larger for it.
 DICTIONARY_BYTES = 64 * 1024
@@ -23,11 +23,11 @@ class CleanRows:
         self._store, self._checked = store, checked
         self._losers = pa.array([], pa.int64())
         if duplicates.key:
-            self._losers = read_parquet(store, duplicates.key, ["_row_number"])["_row_number"]
+            self._losers = read_table(store, duplicates.key, ["_row_number"])["_row_number"]
 
     def count(self) -> int:
         """Their number."""
-        numbers = (read_parquet(self._store, one.clean_key, ["_row_number"]) for one in self._checked)
+        numbers = (read_table(self._store, one.clean_key, ["_row_number"]) for one in self._checked)
         return sum(int(self._kept(rows).sum()) for rows in numbers)
 
     def write(self, target: Path) -> int:
@@ -35,13 +35,13 @@ class CleanRows:
         written, writer = 0, None
         try:
             for one in self._checked:
-                rows = read_parquet(self._store, one.clean_key)
+                rows = read_table(self._store, one.clean_key)
                 rows = rows_where(rows, self._kept(rows))
                 if writer is None:
                     writer = pq.ParquetWriter(
                         target,
                         rows.schema,
-                        compression="zstd",
+                        compression="lz4",
                         dictionary_pagesize_limit=DICTIONARY_BYTES,
                         write_statistics=False,
                     )

@@ -36,6 +36,8 @@ def guard(cells: Any, kind: ColumnKind = "text") -> Any:
         kind: `number` and `phone` leave a cell bare that is nothing but a signed number or a phone.
     """
     risky = pc.match_substring_regex(cells, CELL)
+    if not pc.any(risky).as_py():
+        return cells
     if kind != "text":
         risky = pc.and_not(risky, pc.match_substring_regex(cells, HARMLESS[kind]))
     apostrophe = pa.scalar("'", cells.type)

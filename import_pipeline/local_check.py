@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -54,6 +54,7 @@ ATTEMPT = "check"
 LOCAL = {"checked_locally": True}
 MEMORY_LIMIT = "512MB"
 # Batches checked at once; each is held in memory.
+TABLES_IN_MEMORY = 256 * 1024 * 1024
 THREADS = min(os.cpu_count() or 1, 4)
 CLEAN_FILE = "clean.parquet"
 # A name in a zip may be longer than a file system's 255 bytes; a character has at most 4.
@@ -166,7 +167,7 @@ def _check(
         (output / name).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="import_pipeline_check_") as folder:
         # The reports are copied out of it: the user's folder may hold files with similar names.
-        store = LocalStore(Path(folder))
+        store = LocalStore(Path(folder), TABLES_IN_MEMORY)
         checking = _Checking(original, dataset, options, store, progress, language)
         report, error = checking.run(output / CLEAN_FILE)
         for key in store.list_keys(report.prefix):
@@ -227,10 +228,9 @@ class _Checking:
             if self.original.refusal is not None:
                 raise self.original.refusal
             opened = self._open()
-            split, checked = self._split_and_check(opened)
+            split, checked, duplicates = self._split_and_check(opened)
         except PermanentImportError as error:
             return self._refuse(error), error
-        duplicates = self._find_duplicates(opened, checked)
         self.progress("reporting", 0.0)
         try:
             if not opened.file.ours:
@@ -293,7 +293,11 @@ class _Checking:
         named = upload_id(WORKSPACE, f"{self.listed.key}/{self.original.member}".rstrip("/"), whole)
         return _LocalUpload(named, short_id(whole), WORKSPACE, self.dataset.name, self.source.name)
 
-    def _split_and_check(self, opened: OpenedUpload) -> tuple[SplitUpload, list[CheckedBatch]]:
+    def _split_and_check(
+        self, opened: OpenedUpload
+    ) -> tuple[SplitUpload, list[CheckedBatch], FoundDuplicates]:
+        """The rows read, checked and searched for repeats, each stage while the one before still goes on."""
+
         def check(batch: Batch, verdicts: Sequence[ColumnVerdict]) -> CheckedBatch:
             return check_batch(
                 batch,
@@ -310,10 +314,17 @@ class _Checking:
         with EarlyChecks(check, THREADS) as checks:
             split = self._split(opened, checks)
             self.progress("checking", 0.0)
-            for one in checks.finish(split.batches, split.verdicts):
-                checked.append(one)
-                self.progress("checking", len(checked) / len(split.batches))
-        return split, checked
+
+            def keys() -> Iterator[str]:
+                for one in checks.finish(split.batches, split.verdicts):
+                    checked.append(one)
+                    self.progress("checking", len(checked) / len(split.batches))
+                    yield one.keys_key
+
+            duplicates = find_duplicates(
+                keys(), self.dataset, store=self.store, staging=opened.staging, memory_limit=MEMORY_LIMIT
+            )
+        return split, checked, duplicates
 
     def _split(self, opened: OpenedUpload, checks: EarlyChecks) -> SplitUpload:
         size = max(self.source.size, 1)
@@ -326,13 +337,6 @@ class _Checking:
             staging=opened.staging,
             progress=lambda done, rows: self.progress("reading", done / size),
             on_batch=checks.begin,
-        )
-
-    def _find_duplicates(self, opened: OpenedUpload, checked: Sequence[CheckedBatch]) -> FoundDuplicates:
-        self.progress("searching for duplicates", 0.0)
-        keys = [batch.keys_key for batch in checked if batch.keys_key]
-        return find_duplicates(
-            keys, self.dataset, store=self.store, staging=opened.staging, memory_limit=MEMORY_LIMIT
         )
 
     def _count(

@@ -59,7 +59,9 @@ def _series(answer: Any, like: pd.Series) -> pd.Series:
 @register_check_method(statistics=["is_email"], supported_types=pd.Series)
 def is_email(values: pd.Series, *, is_email: bool) -> pd.Series:
     """An address as people write it: `name@company.com`, at most 254 characters, no quoted parts."""
-    return _matches(values, EMAIL) & (values.str.len() <= LONGEST_EMAIL).astype(bool)
+    text = _arrow(values)
+    short = pc.less_equal(pc.utf8_length(text), LONGEST_EMAIL)
+    return _series(pc.and_(pc.match_substring_regex(text, EMAIL), short), values)
 
 
 @register_check_method(statistics=["is_uf"], supported_types=pd.Series)

@@ -43,10 +43,16 @@ class Store(Protocol):
 
 
 class LocalStore:
-    """A store over a folder; a key is a path below it."""
+    """A store over a folder; a key is a path below it.
 
-    def __init__(self, root: Path):
+    Args:
+        table_bytes: tables are kept in memory up to so many bytes together, further ones as files.
+    """
+
+    def __init__(self, root: Path, table_bytes: int = 0):
         self.root = root
+        self._room = table_bytes
+        self._tables: dict[str, pa.Table] = {}
 
     def path(self, key: str) -> Path:
         """The file that holds `key`.
@@ -88,7 +94,12 @@ class LocalStore:
             raise missing(key) from None
 
     def put_table(self, key: str, table: pa.Table) -> None:
-        """Write a table as an Arrow IPC file."""
+        """Keep a table in memory while there is room, else write it as an Arrow IPC file."""
+        self._forget(key)
+        if table.nbytes <= self._room:
+            self._room -= table.nbytes
+            self._tables[key] = table
+            return
         target = self._parent_made(key)
         half = target.with_name(target.name + ".part")
         with pa.OSFile(str(half), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
@@ -97,6 +108,9 @@ class LocalStore:
 
     def get_table(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Map a table that `put_table` wrote, or read one from Parquet."""
+        kept = self._tables.get(key)
+        if kept is not None:
+            return kept if columns is None else kept.select(columns)
         path = self.path(key)
         if not path.exists():
             raise missing(key)
@@ -106,26 +120,33 @@ class LocalStore:
             table = pa.ipc.open_file(file).read_all()
         return table if columns is None else table.select(columns)
 
+    def _forget(self, key: str) -> None:
+        kept = self._tables.pop(key, None)
+        if kept is not None:
+            self._room += kept.nbytes
+
     def list_keys(self, prefix: str) -> list[str]:
-        """Keys below the folder, `.part` leftovers excluded."""
+        """Keys of tables in memory and of files, `.part` leftovers excluded."""
         files = (p for p in self.root.rglob("*") if p.is_file() and p.suffix != ".part")
-        return sorted(k for k in (p.relative_to(self.root).as_posix() for p in files) if k.startswith(prefix))
+        keys = {p.relative_to(self.root).as_posix() for p in files} | set(self._tables)
+        return sorted(key for key in keys if key.startswith(prefix))
 
     def delete_prefix(self, prefix: str) -> int:
-        """Delete files; folders left empty go too."""
+        """Delete tables and files; folders left empty go too."""
         keys = self.list_keys(prefix)
         for key in keys:
+            self._forget(key)
             path = self.path(key)
             path.unlink(missing_ok=True)
             for parent in path.parents:
-                if parent == self.root or any(parent.iterdir()):
+                if parent == self.root or not parent.exists() or any(parent.iterdir()):
                     break
                 parent.rmdir()
         return len(keys)
 
     def exists(self, key: str) -> bool:
-        """Whether there is a file at `key`."""
-        return self.path(key).is_file()
+        """Whether there is a table or file at `key`."""
+        return key in self._tables or self.path(key).is_file()
 
     def _parent_made(self, key: str) -> Path:
         target = self.path(key)
@@ -140,7 +161,7 @@ def missing(key: str) -> StoredObjectMissing:
     )
 
 
-def write_parquet(store: Store, key: str, table: pa.Table) -> None:
+def write_table(store: Store, key: str, table: pa.Table) -> None:
     """Write a table of at most one batch (64 MB) as Parquet, zstd level 1; in a folder, as Arrow IPC.
 
     What lies in a folder is read again by the same machine at once: packing it would only cost time.
@@ -153,7 +174,7 @@ def write_parquet(store: Store, key: str, table: pa.Table) -> None:
     store.put_bytes(key, sink.getvalue().to_pybytes(), "application/vnd.apache.parquet")
 
 
-def read_parquet(store: Store, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(store: Store, key: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a table of at most one batch, all columns or those named.
 
     Raises:

@@ -7,7 +7,7 @@ import pytest
 
 from import_pipeline.errors import StoredObjectMissing
 from import_pipeline.storage.bucket import Bucket
-from import_pipeline.storage.store import LocalStore, Store, read_parquet, write_parquet
+from import_pipeline.storage.store import LocalStore, Store, read_table, write_table
 
 
 @pytest.fixture(params=["local", "bucket"])
@@ -45,9 +45,9 @@ def test_a_missing_object_is_named(store: Store, tmp_path: Path) -> None:
 
 def test_a_table_keeps_types_and_nulls_and_gives_single_columns(store: Store) -> None:
     table = pa.table({"_row_number": pa.array([2, 3]), "c0": pa.array(["", None], pa.string())})
-    write_parquet(store, "staging/t.parquet", table)
-    assert read_parquet(store, "staging/t.parquet").equals(table)
-    assert read_parquet(store, "staging/t.parquet", ["c0"]).column_names == ["c0"]
+    write_table(store, "staging/t.parquet", table)
+    assert read_table(store, "staging/t.parquet").equals(table)
+    assert read_table(store, "staging/t.parquet", ["c0"]).column_names == ["c0"]
 
 
 @pytest.mark.parametrize("key", ["../outside", "/etc/passwd", "a/../../b", ""])
@@ -61,3 +61,17 @@ def test_originals_are_never_deleted_by_prefix(s3, bucket_name: str, prefix: str
     s3.put_object(Bucket=bucket_name, Key="uploads/acme/leads/a.csv", Body=b"x")
     with pytest.raises(ValueError, match="never deleted"):
         Bucket(s3, bucket_name).delete_prefix(prefix)
+
+
+def test_tables_are_kept_in_memory_while_there_is_room_and_are_files_beyond(tmp_path: Path) -> None:
+    table = pa.table({"n": pa.array(range(1000), pa.int64())})
+    store = LocalStore(tmp_path, table_bytes=table.nbytes)
+    for key in ("t/1", "t/2", "t/1"):
+        write_table(store, key, table)
+    assert store.list_keys("t/") == ["t/1", "t/2"]
+    assert [store.path(key).exists() for key in ("t/1", "t/2")] == [False, True]
+    assert all(read_table(store, key, ["n"]).equals(table) and store.exists(key) for key in ("t/1", "t/2"))
+    assert store.delete_prefix("t/") == 2
+    write_table(store, "t/3", table)
+    assert not store.path("t/3").exists()  # what was deleted made room
+    assert not store.exists("t/1")

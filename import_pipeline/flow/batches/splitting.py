@@ -18,7 +18,7 @@ from import_pipeline.flow.batches.readers import expanded, open_rows
 from import_pipeline.flow.batches.sources.compression import ExpandedSource
 from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.records import Batch, ColumnVerdict, InspectedFile, LineCount, SplitUpload
-from import_pipeline.storage.store import Store, write_parquet
+from import_pipeline.storage.store import Store, write_table
 
 Progress = Callable[[int, int], None]
 
@@ -51,7 +51,7 @@ def split_file(
     evidence = ColumnEvidence(dataset, inspected.mapping)
 
     def finish(batch: Batch, table: pa.Table) -> None:
-        write_parquet(store, batch.key, table)
+        write_table(store, batch.key, table)
         evidence.add(table)
         if on_batch is not None:
             on_batch(batch, evidence.verdicts(options, dataset.defaults))

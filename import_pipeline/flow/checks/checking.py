@@ -24,7 +24,7 @@ from import_pipeline.flow.checks.text import LONGEST_KEY
 from import_pipeline.flow.checks.validation import Finding, validate
 from import_pipeline.language import Language
 from import_pipeline.records import Batch, CheckedBatch, ColumnVerdict, Sheet
-from import_pipeline.storage.store import Store, read_parquet, write_parquet
+from import_pipeline.storage.store import Store, read_table, write_table
 
 NO_OPTIONS = SenderOptions()
 
@@ -101,15 +101,15 @@ def check_batch(
         language: of the messages to the sender.
     """
     started = time.monotonic()
-    table = read_parquet(store, batch.key)
+    table = read_table(store, batch.key)
     checked = check_table(table, file, verdicts, dataset, options=options, language=language)
     name = f"{batch.number:04d}.parquet"
     keys = {part: f"{staging}{part}/{name}" for part in ("clean", "keys", "rejects", "errors")}
-    write_parquet(store, keys["clean"], checked.clean)
-    write_parquet(store, keys["rejects"], checked.rejects)
-    write_parquet(store, keys["errors"], checked.errors)
+    write_table(store, keys["clean"], checked.clean)
+    write_table(store, keys["rejects"], checked.rejects)
+    write_table(store, keys["errors"], checked.errors)
     if dataset.key:
-        write_parquet(store, keys["keys"], checked.clean.select(["_row_number", *dataset.key]))
+        write_table(store, keys["keys"], checked.clean.select(["_row_number", *dataset.key]))
     return CheckedBatch(
         number=batch.number,
         batch_key=batch.key,

@@ -6,14 +6,15 @@ transaction. DuckDB does it, on disk when memory ends.
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import duckdb
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.records import FoundDuplicates
-from import_pipeline.storage.store import Store, read_parquet
+from import_pipeline.storage.store import Store, read_table
 
 FILE_NAME = "duplicates.parquet"
 # Rows of one group of the result's Parquet: what a reader of it holds in memory at once.
@@ -24,7 +25,7 @@ _BYTES_PER_ROW = 32
 
 
 def find_duplicates(
-    keys: Sequence[str], dataset: Dataset, *, store: Store, staging: str, memory_limit: str
+    keys: Iterable[str], dataset: Dataset, *, store: Store, staging: str, memory_limit: str
 ) -> FoundDuplicates:
     """Find the rows that lose to another row of the file with the same key.
 
@@ -32,20 +33,22 @@ def find_duplicates(
     A second try writes the same object again.
 
     Args:
-        keys: store keys of the batches' Parquets of `_row_number` and key columns, valid rows only.
+        keys: store keys of the batches' Parquets of `_row_number` and key columns, valid rows only;
+            looked at as they come, so they may come from batches that are still being checked.
         staging: key prefix, ends with `/`; the result lies at `<staging>duplicates.parquet`, sorted by
             `_row_number`.
         memory_limit: of DuckDB, in its notation (`512MB`); what goes beyond spills to a folder that
             is removed afterwards.
     """
     started = time.monotonic()
-    keys = [key for key in keys if key]
     rows, target = 0, ""
-    if keys and dataset.key:
+    written = (key for key in keys if key)
+    first = next(written, None)  # of a dataset without a key there is none
+    if first is not None:
         with tempfile.TemporaryDirectory(prefix="import_pipeline_") as name:
             found = Path(name) / FILE_NAME
             with _scratch(Path(name), memory_limit) as connection:
-                _gather(connection, keys, dataset, store)
+                _gather(connection, chain([first], written), dataset, store)
                 rows = _search(connection, dataset, found)
             if rows:
                 target = f"{staging}{FILE_NAME}"
@@ -69,7 +72,7 @@ def _scratch(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
 
 
 def _gather(
-    connection: duckdb.DuckDBPyConnection, keys: Sequence[str], dataset: Dataset, store: Store
+    connection: duckdb.DuckDBPyConnection, keys: Iterable[str], dataset: Dataset, store: Store
 ) -> None:
     """The keys that may occur again in the table `keys`: those whose hash does. A batch at a time.
 
@@ -79,12 +82,14 @@ def _gather(
     columns, of_key = ", ".join(map(_quoted, names)), ", ".join(map(_quoted, dataset.key))
     connection.execute("CREATE TABLE hashes (h UBIGINT)")
     connection.execute("CREATE TABLE again (h UBIGINT)")
-    for number, key in enumerate(keys):
-        connection.register("batch", read_parquet(store, key, names))
-        if number == 0:
+    seen: list[str] = []
+    for key in keys:
+        connection.register("batch", read_table(store, key, names))
+        if not seen:
             connection.execute(f"CREATE TABLE keys AS SELECT {columns} FROM batch LIMIT 0")  # noqa: S608 - identifiers are quoted
         connection.execute(f"INSERT INTO hashes SELECT hash({of_key}) FROM batch")  # noqa: S608
         connection.unregister("batch")
+        seen.append(key)
     (rows,) = connection.execute("SELECT count(*) FROM hashes").fetchall()[0]
     passes = 1 + rows * _BYTES_PER_ROW // _BYTES_PER_PASS
     for number in range(passes):
@@ -95,8 +100,8 @@ def _gather(
     connection.execute("DROP TABLE hashes")
     if not connection.execute("SELECT count(*) FROM again").fetchall()[0][0]:
         return
-    for key in keys:
-        connection.register("batch", read_parquet(store, key, names))
+    for key in seen:
+        connection.register("batch", read_table(store, key, names))
         connection.execute(
             f"INSERT INTO keys SELECT {columns} FROM batch WHERE hash({of_key}) IN (SELECT h FROM again)"  # noqa: S608
         )

@@ -29,7 +29,7 @@ from import_pipeline.ledger import uploads as ledger
 from import_pipeline.ledger.claims import guard, lock_owned
 from import_pipeline.ledger.connection import connect, translated_errors
 from import_pipeline.records import CheckedBatch, OpenedUpload, StagedBatch
-from import_pipeline.storage.store import Store, read_parquet
+from import_pipeline.storage.store import Store, read_table
 
 
 def create_staging_table(conn: psycopg.Connection, opened: OpenedUpload, dataset: Dataset) -> str:
@@ -111,7 +111,7 @@ def drop_staging(conn: psycopg.Connection, opened: OpenedUpload) -> None:
 
 
 def _clean_rows(store: Store, checked: CheckedBatch) -> pa.Table:
-    rows = read_parquet(store, checked.clean_key)
+    rows = read_table(store, checked.clean_key)
     if rows.num_rows != checked.valid:
         raise CountsDoNotBalance(
             f"Batch {checked.number} has {rows.num_rows} clean rows where {checked.valid} were checked.",

@@ -64,6 +64,8 @@ def _kind(column: Column) -> ColumnKind:
 def quoted(cells: Any, delimiter: str) -> Any:
     """Cells between quotes where they need it: delimiter, quote, line break, white space at an end."""
     needs = pc.match_substring_regex(cells, rf'[{re.escape(delimiter)}"\r\n]|\A\s|\s\z')
+    if not pc.any(needs).as_py():
+        return cells
     doubled = pc.replace_substring(cells, '"', '""')
     return pc.if_else(needs, pc.binary_join_element_wise('"', doubled, '"', ""), cells)
 

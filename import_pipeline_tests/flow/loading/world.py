@@ -40,7 +40,7 @@ from import_pipeline.records import (
     Token,
 )
 from import_pipeline.storage.places import staging_prefix
-from import_pipeline.storage.store import LocalStore, write_parquet
+from import_pipeline.storage.store import LocalStore, write_table
 
 TURNS = count(1)  # every run of every test has its own
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -253,9 +253,9 @@ class World:
         self, dataset: Dataset, opened: OpenedUpload, number: int, rows: list[dict[str, Any]], rejected: range
     ) -> CheckedBatch:
         key = f"{opened.staging}clean/{number:04d}.parquet"
-        write_parquet(self.store, key, pa.Table.from_pylist(rows, clean_schema(dataset)))
+        write_table(self.store, key, pa.Table.from_pylist(rows, clean_schema(dataset)))
         rejects = f"{opened.staging}rejects/{number:04d}.parquet"
-        write_parquet(self.store, rejects, pa.table({"_row_number": pa.array(rejected, pa.int64())}))
+        write_table(self.store, rejects, pa.table({"_row_number": pa.array(rejected, pa.int64())}))
         read = len(rows) + len(rejected)
         return CheckedBatch(
             number, f"batch {number}", read, len(rows), len(rejected), key, "", rejects, "", {}, 0.0
@@ -267,7 +267,7 @@ class World:
         for number, some in enumerate((rows[:1], rows[1:]), 1):
             columns = zip(*some, strict=True) if some else ((), (), ())
             table = pa.table(list(map(list, columns)), schema=TARGETS_SCHEMA)
-            write_parquet(self.store, f"{prefix}{number:04d}.parquet", table)
+            write_table(self.store, f"{prefix}{number:04d}.parquet", table)
         return prefix
 
     def _duplicates(
@@ -278,7 +278,7 @@ class World:
             return FoundDuplicates("", 0, 0.0)
         key = f"{opened.staging}duplicates.parquet"
         found = pa.table({"_row_number": list(losers), "_winner_row_number": list(losers.values())})
-        write_parquet(self.store, key, found)
+        write_table(self.store, key, found)
         return FoundDuplicates(key, len(losers), 0.0)
 
 
