@@ -232,6 +232,9 @@ def test_the_timeline_is_written_beside_a_publish_that_holds_the_upload(own_conn
     with connect(migrated_url) as other:
         other.execute("SET lock_timeout = '5s'")
         add_event(other, upload_id, "running", "staging", 50)
+    assert ("staging",) in own_conn.execute(
+        "SELECT message FROM imports.events WHERE upload_id = %s", [upload_id]
+    ).fetchall()
 
 
 def _until_one_waits(conn: psycopg.Connection) -> None:

@@ -55,7 +55,7 @@ def test_nothing_is_left_when_the_starter_is_ended(tmp_path, number):
     guardian = psutil.Process(starter.pid).children()
     starter.send_signal(number)
     starter.wait()
-    wait_until(lambda: ended(family + guardian))
+    assert wait_until(lambda: ended(family + guardian))
 
 
 def test_nothing_is_left_when_the_guardian_itself_is_killed(tmp_path):
@@ -64,7 +64,7 @@ def test_nothing_is_left_when_the_guardian_itself_is_killed(tmp_path):
     process.start()
     command = psutil.Process(process.pid)
     command.parent().kill()
-    wait_until(lambda: ended([command]))
+    assert wait_until(lambda: ended([command]))
     process.stop()
 
 

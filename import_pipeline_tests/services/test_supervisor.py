@@ -96,7 +96,7 @@ def test_nothing_is_left_when_the_supervising_process_is_killed(tmp_path):
     children = [psutil.Process(int(pid)) for pid in dev.stdout.readline().split()]
     dev.kill()
     dev.communicate()
-    wait_until(lambda: ended(children))
+    assert wait_until(lambda: ended(children))
 
 
 def test_handlers_are_given_back_and_a_second_signal_does_not_cut_the_stop_short():

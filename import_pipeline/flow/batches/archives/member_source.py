@@ -1,18 +1,16 @@
 """One file in a zip as a source: unpacked as it is read, its checksum verified by whoever reads all of it."""
 
 import io
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from import_pipeline.flow.arrivals.members import shown_name
 from import_pipeline.flow.batches.archives.listing import refuse_packing
 from import_pipeline.flow.batches.archives.zip_directory import damaged, member_name, opened_zip
-from import_pipeline.flow.batches.sources.source import CHUNK_BYTES, PositionedFile, Source, ensure_room
+from import_pipeline.flow.batches.sources.source import CHUNK_BYTES, PositionedFile, Source, temporary_file
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -110,13 +108,5 @@ class _UnpackedMember(PositionedFile):
 
     def _unpacked(self) -> BinaryIO:
         if self._copy is None:
-            ensure_room(self._size, Path(tempfile.gettempdir()))
-            copy: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-            try:
-                for chunk in self._source.chunks():
-                    copy.write(chunk)
-            except BaseException:
-                copy.close()
-                raise
-            self._copy = copy
+            self._copy = temporary_file(self._source.chunks(), self._size)
         return self._copy

@@ -6,16 +6,14 @@ sense is refused while it expands: nothing is written to the disk for a format t
 
 import bz2
 import lzma
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import zstandard
 
 from import_pipeline.errors import CorruptFile, ExpandsTooFar, FileTooLarge, TruncatedFile
-from import_pipeline.flow.batches.sources.source import Source, ensure_room
+from import_pipeline.flow.batches.sources.source import Source, temporary_file
 from import_pipeline.language import told
 from import_pipeline.records import Compression
 
@@ -117,16 +115,7 @@ class ExpandedSource:
 
     def open(self) -> BinaryIO:
         """The expanded bytes as a temporary file; raises as `chunks`, and NoRoomOnDisk."""
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
-        try:
-            for piece in self.chunks():
-                ensure_room(len(piece), Path(tempfile.gettempdir()))
-                file.write(piece)
-            file.seek(0)
-        except BaseException:
-            file.close()
-            raise
-        return file
+        return temporary_file(self.chunks())
 
     def _pieces(self) -> Iterator[bytes]:
         decoder = _Decoder(self._compression)

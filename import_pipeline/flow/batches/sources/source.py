@@ -7,8 +7,8 @@ import hashlib
 import io
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -218,11 +218,34 @@ def spooled(source: Source) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="import-pipeline-") as folder:
         copy = Path(folder) / "copy"
-        ensure_room(source.size, Path(folder))
         with copy.open("wb") as file:
-            for chunk in source.chunks():
-                file.write(chunk)
+            _write(source.chunks(), file, Path(folder), source.size)
         yield copy
+
+
+def temporary_file(chunks: Iterable[bytes], size: int = 0) -> BinaryIO:
+    """All chunks in a file without a name, at its beginning; it goes when the caller closes it.
+
+    Args:
+        size: bytes that are known to come; nothing is written if they do not fit.
+
+    Raises:
+        NoRoomOnDisk: they would fill the disk.
+    """
+    with ExitStack() as unless_written:
+        file: BinaryIO = unless_written.enter_context(tempfile.TemporaryFile())
+        _write(chunks, file, Path(tempfile.gettempdir()), size)
+        file.seek(0)
+        unless_written.pop_all()
+    return file
+
+
+def _write(chunks: Iterable[bytes], file: BinaryIO, folder: Path, size: int) -> None:
+    """Write chunks while there is room: how many bytes are unpacked may not be known beforehand."""
+    ensure_room(size, folder)
+    for chunk in chunks:
+        ensure_room(len(chunk), folder)
+        file.write(chunk)
 
 
 def ensure_room(size: int, folder: Path) -> None:

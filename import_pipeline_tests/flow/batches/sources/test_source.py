@@ -1,5 +1,6 @@
 """Sources as files: pinned ranges of an object, temporary copies, and the checksum beside both."""
 
+import gzip
 import hashlib
 import io
 import shutil
@@ -9,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from import_pipeline.errors import NoRoomOnDisk, ObjectVanished, OverwrittenBeforeRead
-from import_pipeline.flow.batches.sources.source import FileSource, HashingSource, ObjectSource, spooled
+from import_pipeline.flow.batches.sources.compression import ExpandedSource
+from import_pipeline.flow.batches.sources.source import (
+    DISK_RESERVE,
+    FileSource,
+    HashingSource,
+    ObjectSource,
+    spooled,
+)
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline_tests.flow.batches.reading_back import BytesSource
@@ -122,6 +130,17 @@ def test_a_copy_that_would_fill_the_disk_is_not_begun(monkeypatch: pytest.Monkey
     with pytest.raises(NoRoomOnDisk) as refused, spooled(BytesSource(DATA)):
         pass
     assert refused.value.fields == {"needed": len(DATA), "free": 1024}
+
+
+def test_unpacking_into_a_temporary_file_stops_before_the_disk_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """How much comes out is not known beforehand; the room for the packed bytes was there."""
+    packed = gzip.compress(bytes(1_000_000))
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=DISK_RESERVE + len(packed)))
+    with pytest.raises(NoRoomOnDisk):
+        ExpandedSource(BytesSource(packed), "gz", 10_000_000).open()
 
 
 def test_a_pinned_object_of_another_etag_is_never_read(dropped: ObjectSource) -> None:
