@@ -6,7 +6,6 @@ formulas, and reads each in a process of its own: by calamine alone, then inspec
 
 import argparse
 import datetime
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import pandera.pandas as pandera
 import xlsxwriter
 from python_calamine import CalamineWorkbook
 
+from benchmarks.memory import peak_megabytes
 from import_pipeline.catalog.dataset import Dataset, SenderOptions, column
 from import_pipeline.catalog.types import Date, Integer, Number, Text
 from import_pipeline.flow.batches.opening import inspect_file
@@ -82,7 +82,7 @@ def measure(path: Path) -> tuple[float, float, float, int]:
             source, inspected, PEOPLE, options=nothing, store=LocalStore(Path(folder)), staging="staging/"
         )
         read = time.perf_counter() - started
-    return alone, looked, read, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return alone, looked, read, peak_megabytes()
 
 
 def measured(folder: Path, name: str, rows: int) -> tuple[float, float, float, float]:

@@ -1,6 +1,6 @@
 """The file of the rows that an import into an empty table would insert: `clean.parquet` of a local check."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from import_pipeline.flow.checks.parsing import as_mask, rows_where, whole
+from import_pipeline.arrays import as_mask, rows_where, whole
+from import_pipeline.flow.batches.ahead import read_ahead
 from import_pipeline.records import CheckedBatch, FoundDuplicates
 from import_pipeline.storage.store import Store, read_table
 
@@ -34,9 +35,7 @@ class CleanRows:
         """Write them, a batch at a time; their number. Nothing is written if there is no batch."""
         written, writer = 0, None
         try:
-            for one in self._checked:
-                rows = read_table(self._store, one.clean_key)
-                rows = rows_where(rows, self._kept(rows))
+            for rows in read_ahead(self._batches()):
                 if writer is None:
                     writer = pq.ParquetWriter(
                         target,
@@ -51,6 +50,11 @@ class CleanRows:
             if writer is not None:
                 writer.close()
         return written
+
+    def _batches(self) -> Iterator[pa.Table]:
+        for one in self._checked:
+            rows = read_table(self._store, one.clean_key)
+            yield rows_where(rows, self._kept(rows))
 
     def _kept(self, rows: pa.Table) -> np.ndarray:
         return ~as_mask(whole(pc.is_in(rows["_row_number"], value_set=self._losers)))

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from import_pipeline.flow.arrivals.identity import identity, make_safe, short_id
 from import_pipeline.flow.arrivals.options import merged_options
 from import_pipeline.flow.batches.archives.listing import list_members
 from import_pipeline.flow.batches.archives.member_source import MemberSource
+from import_pipeline.flow.batches.columns.evidence import Readings
 from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.recognising.formats import recognise
 from import_pipeline.flow.batches.sources.source import FileSource, Source
@@ -298,7 +299,9 @@ class _Checking:
     ) -> tuple[SplitUpload, list[CheckedBatch], FoundDuplicates]:
         """The rows read, checked and searched for repeats, each stage while the one before still goes on."""
 
-        def check(batch: Batch, verdicts: Sequence[ColumnVerdict]) -> CheckedBatch:
+        def check(
+            batch: Batch, verdicts: Sequence[ColumnVerdict], readings: Mapping[str, Readings]
+        ) -> CheckedBatch:
             return check_batch(
                 batch,
                 opened.file,
@@ -306,6 +309,7 @@ class _Checking:
                 self.dataset,
                 options=self.options,
                 language=opened.language,
+                readings=readings,
                 store=self.store,
                 staging=opened.staging,
             )

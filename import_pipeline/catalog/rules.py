@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandera.extensions import register_check_method
 
+from import_pipeline.arrays import as_mask, byte_lengths, whole
 from import_pipeline.language import told
 
 BRAZILIAN_STATES = (
@@ -49,19 +50,21 @@ def _matches(values: pd.Series, pattern: str) -> pd.Series:
 
 
 def _arrow(values: pd.Series) -> pa.Array:
-    return pa.array(values.array)
+    return whole(pa.array(values.array))
 
 
 def _series(answer: Any, like: pd.Series) -> pd.Series:
-    return pd.Series(answer.to_numpy(zero_copy_only=False).astype(bool), index=like.index)
+    return pd.Series(as_mask(answer), index=like.index)
 
 
 @register_check_method(statistics=["is_email"], supported_types=pd.Series)
 def is_email(values: pd.Series, *, is_email: bool) -> pd.Series:
     """An address as people write it: `name@company.com`, at most 254 characters, no quoted parts."""
     text = _arrow(values)
-    short = pc.less_equal(pc.utf8_length(text), LONGEST_EMAIL)
-    return _series(pc.and_(pc.match_substring_regex(text, EMAIL), short), values)
+    matched = pc.match_substring_regex(text, EMAIL)
+    if byte_lengths(text).max(initial=0) > LONGEST_EMAIL:
+        matched = pc.and_(matched, pc.less_equal(pc.utf8_length(text), LONGEST_EMAIL))
+    return _series(matched, values)
 
 
 @register_check_method(statistics=["is_uf"], supported_types=pd.Series)

@@ -4,7 +4,7 @@ A repeated try writes the same keys again. Typed values and faults of cells are 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.errors import CountsDoNotBalance
-from import_pipeline.flow.batches.columns.evidence import ColumnEvidence
+from import_pipeline.flow.batches.columns.evidence import ColumnEvidence, Readings
 from import_pipeline.flow.batches.readers import expanded, open_rows
 from import_pipeline.flow.batches.sources.compression import ExpandedSource
 from import_pipeline.flow.batches.sources.source import Source
@@ -21,6 +21,7 @@ from import_pipeline.records import Batch, ColumnVerdict, InspectedFile, LineCou
 from import_pipeline.storage.store import Store, write_table
 
 Progress = Callable[[int, int], None]
+OnBatch = Callable[[Batch, tuple[ColumnVerdict, ...], Mapping[str, Readings]], None]
 
 
 def split_file(
@@ -32,14 +33,15 @@ def split_file(
     store: Store,
     staging: str,
     progress: Progress | None = None,
-    on_batch: Callable[[Batch, tuple[ColumnVerdict, ...]], None] | None = None,
+    on_batch: OnBatch | None = None,
 ) -> SplitUpload:
     """Stream a file into batches, with bounded memory.
 
     Args:
         staging: key prefix, ends with `/`; batches become `<staging>batches/0001.parquet`, ….
         progress: called with (bytes done, rows done), at most once a chunk.
-        on_batch: called, in a thread, with each batch that was written and the verdicts so far.
+        on_batch: called, in a thread, with each batch that was written, the verdicts so far, and the
+            readings of its columns, see `ColumnEvidence.add`.
 
     Raises:
         UnclosedQuote: a quoted cell never closes.
@@ -52,9 +54,9 @@ def split_file(
 
     def finish(batch: Batch, table: pa.Table) -> None:
         write_table(store, batch.key, table)
-        evidence.add(table)
+        readings = evidence.add(table)
         if on_batch is not None:
-            on_batch(batch, evidence.verdicts(options, dataset.defaults))
+            on_batch(batch, evidence.verdicts(options, dataset.defaults), readings)
 
     with _BatchWriter(f"{staging}batches/", inspected.rows_per_batch, finish) as writer:
         for table in reader.tables():

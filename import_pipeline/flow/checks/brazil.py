@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from import_pipeline.arrays import as_mask
 from import_pipeline.catalog.rules import BRAZILIAN_STATES
-from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, is_written
+from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, is_written
 from import_pipeline.flow.checks.text import empty_as_null, looked_up
 
 CPF_DIGITS = 11

@@ -5,7 +5,7 @@ folder; the words of the errors in `codes.py`.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.catalog.dataset import EXTRA_COLUMN, Column, Dataset, SenderOptions
+from import_pipeline.arrays import as_mask, rows_where, whole
+from import_pipeline.catalog.dataset import EXTRA_COLUMN, Dataset, SenderOptions
 from import_pipeline.catalog.types import storage_type
-from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE, null_tokens
+from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE, Readings, null_tokens
 from import_pipeline.flow.checks.extra import build_extra
 from import_pipeline.flow.checks.messages import Problem, errors_table
 from import_pipeline.flow.checks.parsers import parse_cells
-from import_pipeline.flow.checks.parsing import Fault, How, as_mask, rows_where, whole
+from import_pipeline.flow.checks.parsing import Fault, How
 from import_pipeline.flow.checks.text import LONGEST_KEY
 from import_pipeline.flow.checks.validation import Finding, validate
 from import_pipeline.language import Language
@@ -27,6 +28,7 @@ from import_pipeline.records import Batch, CheckedBatch, ColumnVerdict, Sheet
 from import_pipeline.storage.store import Store, read_table, write_table
 
 NO_OPTIONS = SenderOptions()
+NO_READINGS: Mapping[str, Readings] = {}
 
 
 class HeaderFacts(Protocol):
@@ -90,6 +92,7 @@ def check_batch(
     *,
     options: SenderOptions = NO_OPTIONS,
     language: Language = "en",
+    readings: Mapping[str, Readings] = NO_READINGS,
     store: Store,
     staging: str,
 ) -> CheckedBatch:
@@ -99,10 +102,13 @@ def check_batch(
 
     Args:
         language: of the messages to the sender.
+        readings: of the batch's columns, as far as the split has found them.
     """
     started = time.monotonic()
     table = read_table(store, batch.key)
-    checked = check_table(table, file, verdicts, dataset, options=options, language=language)
+    checked = check_table(
+        table, file, verdicts, dataset, options=options, language=language, readings=readings
+    )
     name = f"{batch.number:04d}.parquet"
     keys = {part: f"{staging}{part}/{name}" for part in ("clean", "keys", "rejects", "errors")}
     write_table(store, keys["clean"], checked.clean)
@@ -133,6 +139,7 @@ def check_table(
     *,
     options: SenderOptions = NO_OPTIONS,
     language: Language = "en",
+    readings: Mapping[str, Readings] = NO_READINGS,
 ) -> CheckedTable:
     """Part the rows of a batch into clean rows and rejects.
 
@@ -140,14 +147,16 @@ def check_table(
         table: columns as in a batch, see docs/architecture.md; row numbers ascending.
         options: what the sender stated; used for a column without a verdict.
         language: of the messages to the sender.
+        readings: by column, those of the cells of the rows without a problem; the others are looked for.
     """
     broken = as_mask(pc.is_valid(whole(table["_problem"])))
     sound = rows_where(table, ~broken)
     rows = _Rows(
         sound, whole(sound["_row_number"]), file, [], np.zeros(sound.num_rows, dtype=bool), {}
     )  # fmt: skip
-    readings = _readings(verdicts, dataset, options)
-    parsed = {c.name: _parse(rows, c, readings.get(c.name), dataset) for c in dataset.columns}
+    chosen = _chosen_readings(verdicts, dataset, options)
+    hows = [How(c, chosen.get(c.name), dataset.timezone, readings.get(c.name)) for c in dataset.columns]
+    parsed = {how.column.name: _parse(rows, how, dataset) for how in hows}
     _add_long_keys(rows, parsed, dataset)
     clean = pa.table(parsed, schema=_stored_schema(dataset))
     for finding in validate(clean, rows.row_numbers.to_numpy(), dataset):
@@ -171,7 +180,8 @@ def check_table(
     )
 
 
-def _parse(rows: _Rows, column: Column, reading: str | None, dataset: Dataset) -> pa.Array:
+def _parse(rows: _Rows, how: How, dataset: Dataset) -> pa.Array:
+    column = how.column
     position = rows.file.mapping.get(column.name)
     if position is None:
         rows.faulty[column.name] = np.zeros(rows.table.num_rows, dtype=bool)
@@ -180,7 +190,7 @@ def _parse(rows: _Rows, column: Column, reading: str | None, dataset: Dataset) -
     parsed = parse_cells(
         whole(rows.table[f"c{position}"]),
         whole(rows.table[kinds]) if kinds in rows.table.column_names else None,
-        How(column, reading, dataset.timezone),
+        how,
         null_tokens(column, dataset),
     )
     faulty = np.zeros(rows.table.num_rows, dtype=bool)
@@ -204,18 +214,18 @@ def _as_declared(clean: pa.Table, dataset: Dataset) -> pa.Table:
     return clean
 
 
-def _readings(
+def _chosen_readings(
     verdicts: Collection[ColumnVerdict], dataset: Dataset, options: SenderOptions
 ) -> dict[str, str | None]:
     """How each number or date column is read: the file's verdict, else stated, else the default."""
-    readings: dict[str, str | None] = {}
+    chosen: dict[str, str | None] = {}
     for column in dataset.columns:
         kind = column.type.evidence
         if kind == "decimal":
-            readings[column.name] = options.decimal or dataset.defaults.decimal
+            chosen[column.name] = options.decimal or dataset.defaults.decimal
         elif kind == "date":
-            readings[column.name] = options.date_order or dataset.defaults.date_order
-    return readings | {verdict.column: verdict.reading for verdict in verdicts}
+            chosen[column.name] = options.date_order or dataset.defaults.date_order
+    return chosen | {verdict.column: verdict.reading for verdict in verdicts}
 
 
 def _add_fault(rows: _Rows, column: str, position: int, fault: Fault) -> None:

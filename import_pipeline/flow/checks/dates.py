@@ -10,8 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.columns.evidence import date_readings
-from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, each_group, is_written
+from import_pipeline.arrays import as_mask
+from import_pipeline.flow.batches.columns.evidence import Readings
+from import_pipeline.flow.checks.parsing import (
+    FaultCollector,
+    How,
+    Parsed,
+    each_group,
+    is_written,
+    readings_of,
+)
 from import_pipeline.language import told
 
 DATE = r"^(?P<a>\d{1,4})[-/.](?P<b>\d{1,2})[-/.](?P<c>\d{1,4})(?P<time>.*)$"
@@ -60,7 +68,7 @@ def parse_date(cells: pa.Array, how: How) -> Parsed:
     Faults: `ambiguous_date`, `two_digit_year`, `serial_date`, `not_a_date`.
     """
     found = FaultCollector(len(cells))
-    written = _read(cells, how.reading, "not_a_date", found)
+    written = _read(readings_of(cells, how), how.reading, "not_a_date", found)
     found.add("not_a_date", written.there & (written.time != 0), told(" without a time of day"))
     days = pa.array(written.days.astype(np.int32), mask=~written.there).cast(pa.date32())
     return found.parsed(days)
@@ -75,7 +83,7 @@ def parse_timestamp(cells: pa.Array, how: How) -> Parsed:
     Faults: `ambiguous_date`, `two_digit_year`, `serial_date`, `not_a_timestamp`.
     """
     found = FaultCollector(len(cells))
-    written = _read(cells, how.reading, "not_a_timestamp", found)
+    written = _read(readings_of(cells, how), how.reading, "not_a_timestamp", found)
     naive = written.days * DAY + written.time
     local = written.there & ~written.zoned
     instants = naive - written.offset
@@ -88,8 +96,7 @@ def parse_timestamp(cells: pa.Array, how: How) -> Parsed:
     return found.parsed(pa.array(instants, pa.timestamp("us", "UTC"), mask=~written.there))
 
 
-def _read(cells: pa.Array, reading: str | None, code: str, found: FaultCollector) -> _Written:
-    readings = date_readings(cells)
+def _read(readings: Readings, reading: str | None, code: str, found: FaultCollector) -> _Written:
     has = {order: as_mask(mask) for order, mask in readings.by_reading.items()}
     is_text = is_written(readings.text)
     if readings.short_years is not None:
@@ -106,7 +113,7 @@ def _read(cells: pa.Array, reading: str | None, code: str, found: FaultCollector
     unread = is_text & ~there & ~found.bad
     if unread.any():
         places = np.flatnonzero(unread)
-        serial = np.zeros(len(cells), dtype=bool)
+        serial = np.zeros(len(readings.text), dtype=bool)
         serial[places] = as_mask(pc.match_substring_regex(readings.text.take(pa.array(places)), SERIAL))
         found.add("serial_date", serial)
         found.add(code, unread)

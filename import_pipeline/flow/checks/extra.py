@@ -3,15 +3,16 @@
 Whether unknown columns are kept, ignored or refused is the dataset's policy, looked at elsewhere.
 """
 
+import functools
 import json
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from import_pipeline.arrays import text_bytes, whole
 from import_pipeline.flow.checks.parsers import cell_faults
-from import_pipeline.flow.checks.parsing import Fault, FaultCollector, whole
+from import_pipeline.flow.checks.parsing import Fault, FaultCollector
 from import_pipeline.flow.checks.text import add_text_faults, empty_as_null, trimmed
 
 _ESCAPES = (("\\", "\\\\"), ('"', '\\"'))
@@ -50,22 +51,20 @@ def build_extra(
         parsed = found.parsed(empty_as_null(text))
         faults += [(position, fault) for fault in parsed.faults]
         key = json.dumps(name, ensure_ascii=False)
-        piece = pc.binary_join_element_wise(f'{key}:"', _escaped(parsed.values), '",', "")
-        pieces.append(pc.fill_null(piece, ""))
+        pieces.append(pc.binary_join_element_wise(f'{key}:"', _escaped(parsed.values), '"', ""))
     if not pieces:
         return pa.nulls(table.num_rows, pa.string()), faults
     # Not with null_handling="skip": it leaves rows out whose pieces are all null (pyarrow 26).
-    joined = pc.binary_join_element_wise(*pieces, "")
-    last_comma_off = pc.utf8_slice_codeunits(joined, 0, -1)
-    inner = pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), last_comma_off)
+    inner = functools.reduce(lambda a, b: pc.coalesce(pc.binary_join_element_wise(a, b, ","), a, b), pieces)
     return pc.binary_join_element_wise("{", inner, "}", ""), faults
 
 
 def _escaped(text: pa.Array) -> pa.Array:
+    used = text_bytes(text)
     for character, written in _ESCAPES:
-        text = pc.replace_substring(text, character, written)
-    data = text.buffers()[2]
-    if data is None or not data.size or int(np.frombuffer(data, np.uint8).min()) >= _SPACE:
+        if (used == ord(character)).any():
+            text = pc.replace_substring(text, character, written)
+    if not used.size or int(used.min()) >= _SPACE:
         return text
     for code in range(1, _SPACE):
         text = pc.replace_substring(text, chr(code), json.dumps(chr(code))[1:-1])

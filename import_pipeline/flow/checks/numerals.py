@@ -7,8 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.columns.evidence import Readings, decimal_readings
-from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, is_written, keep_where
+from import_pipeline.arrays import as_mask
+from import_pipeline.flow.batches.columns.evidence import Readings
+from import_pipeline.flow.checks.parsing import (
+    FaultCollector,
+    How,
+    Parsed,
+    is_written,
+    keep_where,
+    readings_of,
+)
 from import_pipeline.language import told
 
 _OTHER_MARK = {
@@ -32,7 +40,7 @@ def parse_decimal(cells: pa.Array, how: How) -> Parsed:
     Faults: those of `plain_numbers`, `too_many_decimals`, `number_too_large`.
     """
     found = FaultCollector(len(cells))
-    readings = decimal_readings(cells, how.column.type.affixes)
+    readings = readings_of(cells, how)
     return _decimals(plain_numbers(readings, how, found), found, how.column.arrow_type)
 
 
@@ -43,7 +51,7 @@ def parse_money(cells: pa.Array, how: How) -> Parsed:
     """
     affixes = how.column.type.affixes
     found = FaultCollector(len(cells))
-    readings = decimal_readings(cells, affixes)
+    readings = readings_of(cells, how)
     comma, point = (as_mask(mask) for mask in readings.by_reading.values())
     unread = is_written(readings.text) & ~comma & ~point
     if unread.any():
@@ -67,7 +75,7 @@ def parse_integer(cells: pa.Array, how: How) -> Parsed:
     Faults: those of `plain_numbers`, `not_a_whole_number`, `number_too_large`.
     """
     found = FaultCollector(len(cells))
-    plain = plain_numbers(decimal_readings(cells, how.column.type.affixes), how, found)
+    plain = plain_numbers(readings_of(cells, how), how, found)
     values = _cast(plain, pa.int64(), _MOST_DIGITS)
     if values is not None:
         return found.parsed(values)

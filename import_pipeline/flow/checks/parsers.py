@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from import_pipeline.arrays import as_mask, byte_lengths
 from import_pipeline.catalog.types import ColumnType
 from import_pipeline.flow.batches import kinds
 from import_pipeline.flow.checks.brazil import parse_cep, parse_cnpj, parse_cpf, parse_phone, parse_uf
 from import_pipeline.flow.checks.dates import parse_date, parse_timestamp
 from import_pipeline.flow.checks.numerals import parse_decimal, parse_integer, parse_money
-from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, Parser, as_mask
+from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, Parser
 from import_pipeline.flow.checks.structured import parse_json, parse_url
 from import_pipeline.flow.checks.text import (
     parse_boolean,
@@ -105,7 +106,7 @@ def _without(cells: pa.Array, tokens: tuple[str, ...]) -> pa.Array:
         return cells
     longest = max(len(token.encode()) for token in said)
     # Looking at lengths costs next to nothing, and few columns have cells so short.
-    short = np.flatnonzero(as_mask(pc.less_equal(pc.binary_length(cells), longest)))
+    short = np.flatnonzero(byte_lengths(cells) <= longest)
     if not short.size:
         return cells
     empty = np.zeros(len(cells), dtype=bool)

@@ -5,7 +5,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, is_written, rows_where
+from import_pipeline.arrays import as_mask, rows_where
+from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, is_written
 from import_pipeline.flow.checks.text import add_text_faults, as_declared, empty_as_null
 
 # RFC 3986 with a host of RFC 1123 (or an address), letters of any language, no user and password.

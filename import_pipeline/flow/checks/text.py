@@ -2,12 +2,12 @@
 
 import unicodedata
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from import_pipeline.flow.batches.columns.evidence import WHITE_SPACE
-from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, as_mask, is_written
+from import_pipeline.arrays import as_mask, byte_lengths, text_bytes
+from import_pipeline.flow.batches.columns.evidence import clean
+from import_pipeline.flow.checks.parsing import FaultCollector, How, Parsed, is_written
 from import_pipeline.language import told
 
 LONGEST_TEXT = 1024 * 1024
@@ -98,32 +98,25 @@ def plain(text: str) -> str:
 
 def trimmed(cells: pa.Array) -> pa.Array:
     """Without white space around: normal, no-break, zero-width."""
-    return pc.utf8_trim(cells, WHITE_SPACE)
+    return clean(cells)
 
 
 def empty_as_null(text: pa.Array) -> pa.Array:
     """Empty cells as null."""
-    empty = pc.equal(text, "")
-    if not pc.any(empty).as_py():
-        return text
-    return pc.if_else(empty, pa.scalar(None, text.type), text)
+    empty = byte_lengths(text) == 0
+    return pc.if_else(pa.array(empty), pa.scalar(None, text.type), text) if empty.any() else text
 
 
 def add_text_faults(text: pa.Array, found: FaultCollector) -> None:
     """Note what PostgreSQL cannot hold: NUL characters, and text without end."""
     if has_nul(text):
         found.add("nul_character", pc.match_substring(text, "\0"))
-    lengths = pc.binary_length(text)
-    if (pc.max(lengths).as_py() or 0) > LONGEST_TEXT:
+    if byte_lengths(text).max(initial=0) > LONGEST_TEXT:
+        lengths = pc.binary_length(text)
         found.add("text_too_long", pc.greater(lengths, LONGEST_TEXT), f"{LONGEST_TEXT:,}")
 
 
 def has_nul(text: pa.Array) -> bool:
     """Whether any text has a NUL character: one look at the bytes, much quicker than a search."""
-    _, offsets, data = text.buffers()
-    if data is None or len(text) == 0:
-        return False
-    width = np.int64 if pa.types.is_large_string(text.type) else np.int32
-    ends = np.frombuffer(offsets, width)[text.offset : text.offset + len(text) + 1]
-    used = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    used = text_bytes(text)
     return bool(used.size) and int(used.min()) == 0

@@ -110,7 +110,7 @@ def _failed_rows(
 ) -> Mapping[str, np.ndarray]:
     """Positions of the rows that fail, by column; a check over the frame may answer cell by cell."""
     output = error.check_output
-    if isinstance(output, pd.Series) and output.index.isin(rows).all():
+    if isinstance(output, pd.Series) and (output.index.equals(rows) or output.index.isin(rows).all()):
         return {column: _failing(output, rows)}
     if isinstance(output, pd.DataFrame) and output.index.equals(rows):
         return {str(n): _failing(output[n], rows) for n in output if not output[n].all()}
@@ -119,6 +119,8 @@ def _failed_rows(
 
 def _failing(passed: pd.Series, rows: pd.Index) -> np.ndarray:
     failed = ~passed.to_numpy(dtype=bool, na_value=True)
+    if passed.index.equals(rows):
+        return np.flatnonzero(failed)
     return np.sort(rows.get_indexer(passed.index[failed]))
 
 

@@ -6,11 +6,12 @@ transaction. DuckDB does it, on disk when memory ends.
 
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.records import FoundDuplicates
@@ -19,6 +20,7 @@ from import_pipeline.storage.store import Store, read_table
 FILE_NAME = "duplicates.parquet"
 # Rows of one group of the result's Parquet: what a reader of it holds in memory at once.
 _ROWS_PER_GROUP = 50_000
+_ROWS_PER_STATEMENT = 100_000
 # What one pass of the search takes; with its hash tables, what goes beyond the limit spills.
 _BYTES_PER_PASS = 256 * 1024 * 1024
 _BYTES_PER_ROW = 32
@@ -83,15 +85,13 @@ def _gather(
     connection.execute("CREATE TABLE hashes (h UBIGINT)")
     connection.execute("CREATE TABLE again (h UBIGINT)")
     seen: list[str] = []
-    for key in keys:
-        connection.register("batch", read_table(store, key, names))
-        if not seen:
-            connection.execute(f"CREATE TABLE keys AS SELECT {columns} FROM batch LIMIT 0")  # noqa: S608 - identifiers are quoted
-        connection.execute(f"INSERT INTO hashes SELECT hash({of_key}) FROM batch")  # noqa: S608
-        connection.unregister("batch")
-        seen.append(key)
-    (rows,) = connection.execute("SELECT count(*) FROM hashes").fetchall()[0]
-    passes = 1 + rows * _BYTES_PER_ROW // _BYTES_PER_PASS
+    for rows in _together(_noted(keys, seen), names, store):
+        connection.register("part", rows)
+        connection.execute(f"CREATE TABLE IF NOT EXISTS keys AS SELECT {columns} FROM part LIMIT 0")  # noqa: S608 - identifiers are quoted
+        connection.execute(f"INSERT INTO hashes SELECT hash({of_key}) FROM part")  # noqa: S608
+        connection.unregister("part")
+    (hashes,) = connection.execute("SELECT count(*) FROM hashes").fetchall()[0]
+    passes = 1 + hashes * _BYTES_PER_ROW // _BYTES_PER_PASS
     for number in range(passes):
         share = f"h % {passes} = {number}"
         connection.execute(
@@ -100,12 +100,30 @@ def _gather(
     connection.execute("DROP TABLE hashes")
     if not connection.execute("SELECT count(*) FROM again").fetchall()[0][0]:
         return
-    for key in seen:
-        connection.register("batch", read_table(store, key, names))
+    for rows in _together(seen, names, store):
+        connection.register("part", rows)
         connection.execute(
-            f"INSERT INTO keys SELECT {columns} FROM batch WHERE hash({of_key}) IN (SELECT h FROM again)"  # noqa: S608
+            f"INSERT INTO keys SELECT {columns} FROM part WHERE hash({of_key}) IN (SELECT h FROM again)"  # noqa: S608
         )
-        connection.unregister("batch")
+        connection.unregister("part")
+
+
+def _noted(keys: Iterable[str], seen: list[str]) -> Iterator[str]:
+    for key in keys:
+        seen.append(key)
+        yield key
+
+
+def _together(keys: Iterable[str], names: list[str], store: Store) -> Iterator[pa.Table]:
+    """The keys of the batches, small ones several at a time: a statement costs as much as 20,000 rows."""
+    waiting: list[pa.Table] = []
+    for key in keys:
+        waiting.append(read_table(store, key, names))
+        if sum(rows.num_rows for rows in waiting) >= _ROWS_PER_STATEMENT:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _search(connection: duckdb.DuckDBPyConnection, dataset: Dataset, found: Path) -> int:

@@ -43,6 +43,10 @@ def test_any_text_in_any_cell_ends_as_a_clean_row_or_a_reject_with_its_error(row
     assert set(rejects) == set(checked.errors["row_number"].to_pylist())
     cells = [(row, column) for row, column, _ in told(checked) if column in NAMES]
     assert len(cells) == len(set(cells)), "one error a cell, where the model has no further rules"
+    readings = ColumnEvidence(EVERYTHING, file.mapping).add(table)
+    again = check_table(table, file, (), EVERYTHING, options=options, readings=readings)
+    assert readings, "what the split found need not be looked for again"
+    assert (again.clean, again.rejects, again.errors) == (checked.clean, checked.rejects, checked.errors)
 
 
 MARKS = {"dmy": "{d}{s}{m}{s}{y}", "mdy": "{m}{s}{d}{s}{y}", "ymd": "{y}{s}{m}{s}{d}"}

@@ -12,8 +12,10 @@ from import_pipeline.catalog.types import (
     Text,
 )
 from import_pipeline.flow.batches import kinds
+from import_pipeline.flow.batches.columns.evidence import ColumnEvidence
+from import_pipeline.flow.checks.checking import check_table
 from import_pipeline_tests.flow.checks.anything import ANYTHING, read
-from import_pipeline_tests.flow.checks.tables import check, check_of_kinds, told
+from import_pipeline_tests.flow.checks.tables import batch_of, check, check_of_kinds, file_of, told
 
 TYPED = [
     ("text", kinds.NUMBER, "123", "123"),
@@ -113,6 +115,11 @@ def test_null_tokens_are_compared_exactly_after_trimming_and_a_column_may_have_i
         [3, "day", "not_a_date"],
         [5, "amount", "not_a_number"],
     ]
+    table, file = batch_of(rows, 3), file_of(TOKENS)
+    readings = ColumnEvidence(TOKENS, file.mapping).add(table)
+    assert set(readings) == {"amount", "day"}
+    again = check_table(table, file, (), TOKENS, readings=readings)
+    assert (told(again), again.clean) == (told(checked), checked.clean), "so it is with the split's readings"
     assert checked.clean.select(["name", "amount", "day"]).to_pylist() == [
         {"name": "Ana", "amount": None, "day": None},
         {"name": "n/a", "amount": None, "day": None},

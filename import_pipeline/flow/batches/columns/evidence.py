@@ -6,13 +6,14 @@ them, the checks parse with them, so they cannot disagree. Typed values are `flo
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from import_pipeline.arrays import as_mask, byte_lengths, is_valid, text_bytes, text_offsets
 from import_pipeline.catalog.dataset import Column, Dataset, SenderOptions
 from import_pipeline.catalog.types import Evidence
 from import_pipeline.flow.batches.columns.notations import respelled_dates, respelled_numbers
@@ -30,6 +31,11 @@ PLAIN_NUMBER = r"^" + _SIGN + r"\d+$"
 WHITE_SPACE = " \t\r\n\v\f\u0085\u00a0\u1680\u180e\u2028\u2029\u202f\u205f\u2060\u3000\ufeff" + "".join(
     chr(c) for c in range(0x2000, 0x200E)
 )
+# By byte: whether it can be the first or the last of such a character.
+_MAYBE_SPACE = np.zeros(256, dtype=bool)
+_MAYBE_SPACE[[byte for c in WHITE_SPACE for byte in (c.encode()[0], c.encode()[-1])]] = True
+# One in so many is worth looking at by itself.
+_FEW = 10
 
 TIME = (
     r"(?:[T ]+(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?(?: ?[AaPp][Mm])?"
@@ -92,6 +98,17 @@ class Readings:
     ambiguous: pa.Array
     short_years: np.ndarray | None = None
 
+    def among(self, cells: pa.Array) -> "Readings":
+        """The same, with a null wherever the cells have one; none of those may have a reading."""
+        if cells.null_count == self.text.null_count:
+            return self
+        there = pc.is_valid(cells)
+        text = pc.if_else(there, self.text, pa.scalar(None, self.text.type))
+        short_years = self.short_years
+        if short_years is not None:
+            short_years = short_years & as_mask(there)
+        return replace(self, text=text, short_years=short_years)
+
     def only(self, reading: str) -> pa.Array:
         """Values that have this reading and no other: its proofs."""
         mine = self.by_reading[reading]
@@ -144,7 +161,7 @@ def date_readings(text: pa.Array) -> Readings:
         text, masks = _respelled(text, masks, unread, spelled, patterns)
         if pc.any(short).as_py():
             short_years = np.zeros(len(text), dtype=bool)
-            short_years[unread] = short.to_numpy(zero_copy_only=False)
+            short_years[unread] = as_mask(short)
     both = pc.and_(masks["dmy"], masks["mdy"])
     if pc.any(both).as_py():
         both = pc.and_not(both, _matches(text, SAME_EITHER_WAY))
@@ -162,9 +179,9 @@ def _nowhere(rows: int) -> pa.Array:
 
 def _unread(text: pa.Array, masks: Mapping[str, pa.Array]) -> np.ndarray:
     """Positions of the values that hold something and have no reading: mostly few, so looked at twice."""
-    missing = np.asarray(pc.fill_null(pc.not_equal(text, ""), False).to_numpy(zero_copy_only=False))
+    missing = (byte_lengths(text) > 0) & is_valid(text)
     for mask in masks.values():
-        missing = missing & ~mask.to_numpy(zero_copy_only=False)
+        missing = missing & ~as_mask(mask)
     return np.flatnonzero(missing)
 
 
@@ -178,7 +195,7 @@ def _respelled(
     """Text and readings with the new spelling of the values at `where`."""
     found = dict(masks)
     for reading, pattern in patterns.items():
-        has = np.asarray(_matches(spelled, pattern).to_numpy(zero_copy_only=False))
+        has = as_mask(_matches(spelled, pattern))
         if has.any():
             found[reading] = _with(masks[reading], where, has)
     if spelled.equals(text.take(pa.array(where))):
@@ -190,7 +207,7 @@ def _respelled(
 
 def _with(mask: pa.Array, where: np.ndarray, has: np.ndarray) -> pa.Array:
     """The mask with the answers for some of its values, none of which is set in it."""
-    full = mask.to_numpy(zero_copy_only=False).copy()
+    full = as_mask(mask)
     full[where] = has
     return pa.array(full)
 
@@ -204,8 +221,29 @@ def readings_of(cells: pa.Array, column: Column) -> Readings:
 
 
 def clean(values: pa.Array) -> pa.Array:
-    """Without white space around, non-breaking and zero-width included."""
-    return pc.utf8_trim(values, WHITE_SPACE)
+    """Without white space around, non-breaking and zero-width included.
+
+    The texts themselves where none has any, which a look at their first and last bytes tells.
+    """
+    offsets, lengths = text_offsets(values), byte_lengths(values)
+    used = text_bytes(values)
+    if not used.size:
+        return values
+    first = offsets[:-1] - offsets[0]
+    some = _MAYBE_SPACE.take(used.take(first, mode="clip"))
+    some |= _MAYBE_SPACE.take(used.take(first + lengths - 1, mode="clip"))
+    places = np.flatnonzero(some)
+    if not places.size:
+        return values
+    if places.size * _FEW > len(values):
+        return pc.utf8_trim(values, WHITE_SPACE)
+    taken = values.take(pa.array(places))
+    shorter = pc.utf8_trim(taken, WHITE_SPACE)
+    if shorter.equals(taken):
+        return values
+    some[:] = False
+    some[places] = True
+    return pc.replace_with_mask(values, pa.array(some), shorter)
 
 
 @dataclass
@@ -235,7 +273,7 @@ class ColumnEvidence:
             tokens = tokens.filter(pa.array(np.logical_or.reduce([np.asarray(mask) for mask in read])))
             self._tallies[column.name] = _Tally(column, kind, mapping[column.name], proofs, tokens)
 
-    def add(self, table: pa.Table) -> None:
+    def add(self, table: pa.Table) -> dict[str, Readings]:
         """Count one chunk of rows.
 
         Rows with a problem prove nothing, since their cells may be shifted; nor do cells that the format
@@ -243,7 +281,11 @@ class ColumnEvidence:
 
         Args:
             table: columns `_problem`, `c0`, `c1`, … and `k0`, … as in a batch.
+
+        Returns:
+            by column, the readings of the cells of its sound rows; of columns of text only.
         """
+        found = {}
         sound = table["_problem"]
         rows = table if sound.null_count == len(sound) else table.filter(pc.is_null(sound))
         for tally in self._tallies.values():
@@ -251,6 +293,9 @@ class ColumnEvidence:
             for reading in tally.proofs:
                 tally.proofs[reading] += _count(readings.only(reading))
             tally.ambiguous += _count(readings.ambiguous)
+            if f"k{tally.position}" not in rows.column_names:
+                found[tally.column.name] = readings
+        return found
 
     def verdicts(self, stated: SenderOptions, defaults: SenderOptions) -> tuple[ColumnVerdict, ...]:
         """One verdict a column: stated by the sender, else proven, else the dataset's default, else none."""

@@ -126,14 +126,13 @@ def scan(buffer: bytes, dialect: Dialect, *, final: bool) -> Scan:
     open_quote = _open_quote(tokens, quotes)
 
     chosen = np.flatnonzero(separates)
-    ends, nexts = tokens.start[chosen], tokens.end[chosen]
-    is_last = tokens.is_line_end[chosen]
-    lines_here = lines[chosen]
+    ends, nexts = tokens.start.take(chosen), tokens.end.take(chosen)
+    is_last = tokens.is_line_end.take(chosen)
     size = len(data)
     if final and size and (not len(ends) or not is_last[-1] or nexts[-1] < size):
         ends, nexts = np.append(ends, np.int32(size)), np.append(nexts, np.int32(size))
         is_last = np.append(is_last, True)
-        lines_here = np.append(lines_here, np.int32(last_line + 1))
+        chosen, lines = np.append(chosen, len(lines)), np.append(lines, np.int32(last_line + 1))
     last = np.flatnonzero(is_last).astype(np.int32)
     cells = int(last[-1]) + 1 if len(last) else 0
     cell_end = ends[:cells]
@@ -160,19 +159,15 @@ def scan(buffer: bytes, dialect: Dialect, *, final: bool) -> Scan:
             blank &= _per_record(tokens, ~(tokens.is_quote | tokens.is_line_end), bounds) == between
     return Scan(
         cell_start, cell_end, cell_start + bare, cell_end - bare, first_cell, record_start,
-        lines_here[last], blank, doubled, stray, consumed, open_quote,
+        lines.take(chosen.take(last)), blank, doubled, stray, consumed, open_quote,
     )  # fmt: skip
 
 
 def _find_tokens(data: Bytes, dialect: Dialect, final: bool) -> _Tokens:
-    carriage = data == CR
-    found = (data == ord(dialect.delimiter)) | (data == LF) | carriage
-    if dialect.quote:
-        found |= data == ord(dialect.quote)
-    start = np.flatnonzero(found).astype(np.int32)
+    where = np.flatnonzero(_is_any(data, (ord(dialect.delimiter), LF, CR, *map(ord, dialect.quote))))
     if not final and len(data) and data[-1] == CR:
-        start = start[:-1]  # the next buffer tells whether a LF belongs to it
-    kind = data[start]
+        where = where[:-1]  # the next buffer tells whether a LF belongs to it
+    kind, start = data.take(where), where.astype(np.int32)
     end = start + np.int32(1)
     is_cr = kind == CR
     if is_cr.any():
@@ -182,6 +177,15 @@ def _find_tokens(data: Bytes, dialect: Dialect, final: bool) -> _Tokens:
         start, end, kind = start[~touches], end[~touches], kind[~touches]
     is_quote = kind == ord(dialect.quote) if dialect.quote else np.zeros(len(kind), bool)
     return _Tokens(start, end, is_quote, (kind == LF) | (kind == CR))
+
+
+def _is_any(data: Bytes, wanted: tuple[int, ...]) -> Bools:
+    """Which bytes are one of those wanted. Two arrays are all it allocates: fresh memory is what costs."""
+    found, one = data == wanted[0], np.empty(len(data), bool)
+    for byte in wanted[1:]:
+        np.equal(data, byte, out=one)
+        np.bitwise_or(found, one, out=found)
+    return found
 
 
 def _count_lines(tokens: _Tokens) -> Ints:

@@ -1,10 +1,14 @@
 """Which readings a written value has, and which verdict a column gets."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.flow.batches.columns.evidence import (
+    WHITE_SPACE,
     ColumnEvidence,
     clean,
     date_readings,
@@ -184,3 +188,19 @@ def test_what_stands_for_an_empty_cell_proves_nothing() -> None:
 def test_rows_with_shifted_cells_prove_nothing() -> None:
     done = read_back(b"name;born;city\nAna;13/02/2026\nBia;02/01/2026;Rio\n")
     assert done.split.verdicts[0].source == "none"
+
+
+SPACED = st.text(st.sampled_from([*WHITE_SPACE, *"ab\u0081\u00e0\u2000x\u20ac\u0420"]), max_size=5)
+
+
+@given(
+    st.lists(st.none() | SPACED | st.just("plain"), max_size=5), st.integers(0, 5), st.sampled_from([0, 99])
+)
+def test_white_space_comes_off_wherever_it_stands(texts: list[str | None], start: int, others: int) -> None:
+    texts += ["other"] * others  # among many cells without any, the few are looked at by themselves
+    cells = pa.array(["  before  "] * start + texts, pa.string()).slice(start)
+    expected = [None if text is None else text.strip(WHITE_SPACE) for text in texts]
+    assert clean(cells).to_pylist() == expected
+    assert clean(pc.if_else(pc.equal(cells, "plain"), None, cells)).to_pylist() == [
+        None if text == "plain" else text for text in expected
+    ]
