@@ -99,6 +99,43 @@ class Settings(BaseSettings):
     database_connections: int = Field(
         16, ge=4, description="Most connections that staging and publishing hold together."
     )
+    undo_days: int = Field(30, ge=1, description="Days after its publish in which an upload can be undone.")
+    staging_days: int = Field(
+        7, ge=1, description="Days for which a failed or cancelled upload can go on where it stopped."
+    )
+    set_aside_days: int = Field(
+        14,
+        ge=0,
+        description="Days after which the original of a failed, cancelled or ignored upload leaves "
+        "`uploads/` for `quarantine/`; 0: never.",
+    )
+    archive_days: int = Field(
+        365,
+        ge=0,
+        description="Days that originals stay in `archive/`, never fewer than undo takes; 0: for ever.",
+    )
+    quarantine_days: int = Field(
+        90, ge=0, description="Days that originals stay in `quarantine/`; 0: for ever."
+    )
+    report_days: int = Field(365, ge=0, description="Days that reports stay in `reports/`; 0: for ever.")
+    record_days: int = Field(
+        30, ge=1, description="Days after a run's end that its records stay in `dagster/`."
+    )
+    partition_days: int = Field(
+        90,
+        ge=0,
+        description="Days after which a finished upload is no longer a partition, never fewer than undo "
+        "takes; 0: never.",
+    )
+    run_days: int = Field(
+        90,
+        ge=0,
+        description="Days that Dagster keeps finished runs and their events, never fewer than partitions "
+        "stay; 0: for ever.",
+    )
+    event_days: int = Field(
+        365, ge=0, description="Days that the ledger keeps timelines of finished uploads; 0: for ever."
+    )
     language: Literal["en", "pt"] = Field(
         "en", description="Language of messages to senders, where a dataset declares none: `en` or `pt`."
     )
