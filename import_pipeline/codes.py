@@ -410,6 +410,14 @@ _SYSTEM = (
         "table_does_not_fit", "The dataset's table is missing or differs from its declaration.",
         "Run `import-pipeline migrate`.",
     ),
+    _system(
+        "dataset_changed", "The dataset was changed after an earlier step of this import.",
+        "Nothing: it is launched again from the beginning.",
+    ),
+    _system(
+        "took_too_long", "The import ran longer than `IMPORT_PIPELINE_MAX_HOURS`.",
+        "Find out what held it up, or allow more hours; then launch it again.",
+    ),
     _system("partition_missing", "The upload's partition is no longer in Dagster.", "Upload the file again."),
     _system("run_failed", "Dagster's run ended without a word of its own.", "Launch it again."),
     _system("cancelled", "Someone cancelled the import.", "Launch it again if it is wanted after all."),

@@ -249,6 +249,18 @@ class TableDoesNotFit(ImportFailed):
     code = "table_does_not_fit"
 
 
+class DatasetChanged(ImportFailed):
+    """The dataset's declaration is not the one that this attempt began with; fields: `before`, `now`."""
+
+    code = "dataset_changed"
+
+
+class TookTooLong(ImportFailed):
+    """The import ran longer than is allowed; fields: `limit` in hours."""
+
+    code = "took_too_long"
+
+
 class PartitionMissing(ImportFailed):
     """The run's partition is not (or no longer) in the dataset's set."""
 

@@ -136,6 +136,9 @@ class Settings(BaseSettings):
     event_days: int = Field(
         365, ge=0, description="Days that the ledger keeps timelines of finished uploads; 0: for ever."
     )
+    max_hours: float = Field(
+        24, gt=0, description="Longest time that one import may run, in hours; then it is `failed`."
+    )
     language: Literal["en", "pt"] = Field(
         "en", description="Language of messages to senders, where a dataset declares none: `en` or `pt`."
     )
