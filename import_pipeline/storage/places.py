@@ -4,6 +4,9 @@ Places we make are named by an upload's short id, never by the sender's path: S3
 1,024 bytes. What a sender's key means is `flow/arrivals/identity.py`'s.
 """
 
+import re
+from dataclasses import dataclass
+
 UPLOADS = "uploads/"
 STAGING = "staging/"
 REPORTS = "reports/"
@@ -12,6 +15,34 @@ QUARANTINE = "quarantine/"
 DAGSTER = "dagster/"
 NOBODY = "_"  # stands for a workspace or dataset that an ignored upload does not have
 MAXIMUM_NAME_BYTES = 255
+_OWNED = re.compile(rf"({REPORTS}|{ARCHIVE}|{QUARANTINE})([^/]+)/([^/]+)/([0-9a-f]{{12}})/[^/].*", re.DOTALL)
+_STAGED = re.compile(rf"{STAGING}([^/]+)/([0-9a-f]{{12}})/([^/]+)/.+", re.DOTALL)
+_HANDED_ON = re.compile(rf"{DAGSTER}storage/([^/]+)/.+", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class OwnedPlace:
+    """What a key says of the upload that an object of ours belongs to.
+
+    Attributes:
+        prefix: below which all objects of the upload in this place lie.
+        workspace: None if the upload is ignored and has none; `dataset` likewise.
+    """
+
+    prefix: str
+    workspace: str | None
+    dataset: str | None
+    short_id: str
+
+
+@dataclass(frozen=True)
+class StagedPlace:
+    """What a key says of the attempt that a staging object belongs to; `attempt`: as in the key."""
+
+    prefix: str
+    dataset: str
+    short_id: str
+    attempt: str
 
 
 def staging_prefix(dataset: str, short_id: str, attempt: str) -> str:
@@ -45,3 +76,37 @@ def short_name(file_name: str) -> str:
     if name.strip(".") == "":
         name = "_" * max(len(name), 1)
     return name.encode()[-MAXIMUM_NAME_BYTES:].decode(errors="ignore")
+
+
+def owned_place(key: str) -> OwnedPlace | None:
+    """Whose a key below `reports/`, `archive/` or `quarantine/` is; None if we did not make it."""
+    found = _OWNED.fullmatch(key)
+    if found is None:
+        return None
+    place, workspace, dataset, short_id = found.groups()
+    return OwnedPlace(
+        prefix=f"{place}{workspace}/{dataset}/{short_id}/",
+        workspace=None if workspace == NOBODY else workspace,
+        dataset=None if dataset == NOBODY else dataset,
+        short_id=short_id,
+    )
+
+
+def staged_place(key: str) -> StagedPlace | None:
+    """Whose a key below `staging/` is; None if we did not make it."""
+    found = _STAGED.fullmatch(key)
+    if found is None:
+        return None
+    dataset, short_id, attempt = found.groups()
+    return StagedPlace(f"{STAGING}{dataset}/{short_id}/{attempt}/", dataset, short_id, attempt)
+
+
+def run_of_record(key: str) -> str | None:
+    """The run that wrote a record below `dagster/`; None if it is no record of a run."""
+    found = _HANDED_ON.fullmatch(key)
+    return found.group(1) if found else None
+
+
+def run_records_prefix(run_id: str) -> str:
+    """Where the ops of a run leave what they hand each other."""
+    return f"{DAGSTER}storage/{run_id}/"
