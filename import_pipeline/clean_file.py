@@ -14,7 +14,7 @@ from import_pipeline.records import CheckedBatch, FoundDuplicates
 from import_pipeline.storage.store import Store, read_table
 
 # Dictionaries are for columns with few values: others outgrow a larger one slowly, and are larger for it.
-DICTIONARY_BYTES = 64 * 1024
+DICTIONARY_BYTES = 16 * 1024
 
 
 class CleanRows:

@@ -22,6 +22,7 @@ from import_pipeline.flow.arrivals.options import merged_options
 from import_pipeline.flow.batches.archives.listing import list_members
 from import_pipeline.flow.batches.archives.member_source import MemberSource
 from import_pipeline.flow.batches.columns.evidence import Readings
+from import_pipeline.flow.batches.delimited.reading import PIECE_BYTES
 from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.recognising.formats import recognise
 from import_pipeline.flow.batches.sources.source import FileSource, Source
@@ -136,7 +137,8 @@ def check_file(
     Returns:
         Also for a file that an import would refuse; then with the error.
     """
-    return _check(_Original(FileSource(path), path), dataset, options, output, progress, language)
+    source = FileSource(path, PIECE_BYTES)
+    return _check(_Original(source, path), dataset, options, output, progress, language)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandera.extensions import register_check_method
 
-from import_pipeline.arrays import as_mask, byte_lengths, whole
+from import_pipeline.arrays import as_mask, byte_lengths, text_bytes, whole
 from import_pipeline.language import told
 
 BRAZILIAN_STATES = (
@@ -26,6 +26,11 @@ BRAZILIAN_STATES = (
 LONGEST_EMAIL = 254
 _ATOM = r"[\p{L}\p{N}!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?"
+# In ASCII alone the same; a pattern with the letters of all scripts takes 3 ms to build, each time.
+ASCII_EMAIL = (
+    r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+(?:[A-Za-z]{2,}|xn--[A-Za-z0-9-]+)$"
+)
 EMAIL = rf"^{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?:\p{{L}}{{2,}}|xn--[A-Za-z0-9-]+)$"
 # Mercosul (Contran resolution 969/2022): ABC1D23; before it: ABC1234.
 PLATE = r"^[A-Z]{3}[0-9][A-Z0-9][0-9]{2}$"
@@ -61,7 +66,10 @@ def _series(answer: Any, like: pd.Series) -> pd.Series:
 def is_email(values: pd.Series, *, is_email: bool) -> pd.Series:
     """An address as people write it: `name@company.com`, at most 254 characters, no quoted parts."""
     text = _arrow(values)
-    matched = pc.match_substring_regex(text, EMAIL)
+    if (text_bytes(text) < 0x80).all():
+        matched = pc.match_substring_regex(text, ASCII_EMAIL)
+    else:
+        matched = pc.match_substring_regex(text, EMAIL)
     if byte_lengths(text).max(initial=0) > LONGEST_EMAIL:
         matched = pc.and_(matched, pc.less_equal(pc.utf8_length(text), LONGEST_EMAIL))
     return _series(matched, values)

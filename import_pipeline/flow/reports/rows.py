@@ -205,7 +205,8 @@ def _key_values(store: Store, one: CheckedBatch, rows: Any, dataset: Dataset) ->
     keys = read_table(store, one.keys_key)
     texts = [keys[name].combine_chunks().cast(pa.string()) for name in dataset.key]
     joined = pc.binary_join_element_wise(*texts, KEY_SEPARATOR) if len(texts) > 1 else texts[0]
-    return joined.take(pc.index_in(rows, value_set=keys[ROW_COLUMN].combine_chunks()))
+    places = np.searchsorted(keys[ROW_COLUMN].to_numpy(), rows.to_numpy())  # both are valid rows, ascending
+    return joined.take(pa.array(places))
 
 
 def _header(opened: OpenedUpload, name: str) -> str:
