@@ -2,12 +2,8 @@ import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from import_pipeline.catalog.rules import describe_check, next_year
-
-LOCAL = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=2)
 
 
 def _passes(check: pandera.Check, *values: object, kind: pa.DataType | None = None) -> list[bool]:
@@ -33,12 +29,12 @@ def test_what_is_no_address_fails(address):
     assert _passes(pandera.Check.is_email(True), address) == [False]
 
 
-@given(
-    st.builds("{}@{}.{}".format, LOCAL, st.text("aZ9-.", max_size=4), st.sampled_from(["br", "c", "xn--a9"]))
-)
-def test_one_address_of_another_script_beside_it_changes_nothing_for_an_address(address):
-    alone = _passes(pandera.Check.is_email(True), address)
-    assert alone == _passes(pandera.Check.is_email(True), address, "joão@exemplo.com")[:1]
+def test_an_address_of_another_script_beside_them_changes_nothing_for_addresses_in_ascii():
+    frames = ("{}@b.com", "a{}b@c.com", "a@{}b.com", "a@b{}c.com", "a@b{}.com", "a@b.c{}m", "a@b.xn--{}")
+    addresses = [frame.format(chr(code)) for frame in frames for code in range(0x80)]
+    alone = _passes(pandera.Check.is_email(True), *addresses)
+    assert alone == _passes(pandera.Check.is_email(True), *addresses, "joão@exemplo.com")[:-1]
+    assert 100 < sum(alone) < len(alone) - 100
 
 
 def test_a_state_is_one_of_27_pairs_of_capitals():
