@@ -418,7 +418,14 @@ _SYSTEM = (
         "took_too_long", "The import ran longer than `IMPORT_PIPELINE_MAX_HOURS`.",
         "Find out what held it up, or allow more hours; then launch it again.",
     ),
-    _system("partition_missing", "The upload's partition is no longer in Dagster.", "Upload the file again."),
+    _system(
+        "partition_missing", "The upload's partition is no longer in Dagster.",
+        "Type `import-pipeline retry` or `undo` with its name: either brings the partition back.",
+    ),
+    _system(
+        "not_reimportable", "The upload cannot be brought in again.",
+        "Do what the message says: `retry` what is not in the table, send again what is gone.",
+    ),
     _system("run_failed", "Dagster's run ended without a word of its own.", "Launch it again."),
     _system("cancelled", "Someone cancelled the import.", "Launch it again if it is wanted after all."),
     _system("superseded", "A newer run of the same upload took over.", "Nothing: look at the newer run."),

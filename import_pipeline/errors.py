@@ -267,6 +267,12 @@ class PartitionMissing(ImportFailed):
     code = "partition_missing"
 
 
+class NotReimportable(ImportFailed):
+    """An upload that cannot be brought in again; the remedy says what to do instead."""
+
+    code = "not_reimportable"
+
+
 class Superseded(ImportPipelineError):
     """A newer run owns the upload: stop, retry nothing, write nothing."""
 

@@ -120,8 +120,11 @@ def instead_of_archives(
 def owes_dry_run(conn: psycopg.Connection, row: UploadRow) -> bool:
     """Whether the archive was launched as a dry run and this member has not had its own yet.
 
-    A member that failed on the way must not be imported by its retry; one that was checked may be.
+    A member that failed on the way must not be imported by its retry; one that was checked may be, and
+    one that is brought in again was published.
     """
+    if row.reimport_of is not None:
+        return False
     found = conn.execute(
         """
         SELECT FROM imports.uploads a WHERE a.upload_id = %s AND (a.options ->> 'dry_run')::boolean

@@ -25,6 +25,7 @@ class UploadRow:
         launch_number: part of the run key, from 1; `attempts`: attempts started so far.
         corrected_rows: rejects that corrections, uploads of their own, put right since.
         row_errors: true number of row errors; at most `row_errors_cap` of them are kept.
+        reimport_of: upload id of the one that this one brings in again.
     """
 
     upload_id: str
@@ -82,6 +83,7 @@ class UploadRow:
     published_at: datetime | None
     reported_at: datetime | None
     undone_at: datetime | None
+    reimport_of: str | None
 
     @property
     def token(self) -> Token | None:

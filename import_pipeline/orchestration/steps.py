@@ -188,7 +188,9 @@ def _inspect(
             name = facts.name if row.parent is None else None
             ledger.set_columns(conn, row.upload_id, human_name=name, uploaded_by=facts.uploaded_by)
             dry_run = dry_run or owes_dry_run(conn, row)
-        options = merged_options(statement, defaults=session.dataset.defaults, dry_run=dry_run)
+        # The same bytes are published: a reimport would be a duplicate of the upload that it repeats.
+        again = row.reimport_of is not None
+        options = merged_options(statement, defaults=session.dataset.defaults, dry_run=dry_run, force=again)
         require_applicable(options, session.dataset)
         source, dataset = original.source, session.dataset
         refuse_too_large(source, dataset)

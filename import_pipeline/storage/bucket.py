@@ -20,7 +20,7 @@ from import_pipeline.records import ListedObject
 from import_pipeline.settings import Settings
 from import_pipeline.storage.faults import status, storage_errors, unavailable
 from import_pipeline.storage.metadata import decode_metadata, encode_metadata
-from import_pipeline.storage.moving import Moved, delete_object, move_object
+from import_pipeline.storage.moving import Copied, Moved, copy_object, delete_object, move_object
 from import_pipeline.storage.places import UPLOADS
 from import_pipeline.storage.store import OCTETS, missing
 
@@ -146,6 +146,10 @@ class Bucket:
     def move(self, source: ListedObject, target_key: str) -> Moved:
         """Move an original to its place in archive or quarantine: `moving.move_object`."""
         return move_object(self.client, source, target_key, part_bytes=self.copy_part_bytes)
+
+    def copy(self, source: ListedObject, target_key: str) -> Copied:
+        """Copy exactly this object, metadata included: `moving.copy_object`."""
+        return copy_object(self.client, source, target_key, part_bytes=self.copy_part_bytes)
 
     def delete_pinned(self, source: ListedObject) -> Moved:
         """Delete exactly this object, keeping a newer one at its key: `moving.delete_object`."""

@@ -1,4 +1,4 @@
-"""Moving one original inside the bucket without ever losing a newer one at its key.
+"""Copying and moving one original inside the bucket without ever losing a newer one at its key.
 
 Copy pinned to the ETag, verify the copy, delete pinned: a kill between any two of them is mended
 by doing it again.
@@ -14,6 +14,7 @@ from import_pipeline.records import ListedObject
 from import_pipeline.storage.faults import answer, status, storage_errors, unavailable
 
 Moved = Literal["moved", "gone", "newer_arrival"]
+Copied = Literal["copied", "gone", "newer_arrival"]
 MAXIMUM_PARTS = 10_000
 PARALLEL_PARTS = 4
 NO_CONDITIONAL_DELETE = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest", "400", "501"})
@@ -35,6 +36,12 @@ def move_object(client: Any, source: ListedObject, target_key: str, *, part_byte
     Raises:
         StorageUnavailable: the store does not answer, or the copy is not like the original.
     """
+    copied = copy_object(client, source, target_key, part_bytes=part_bytes)
+    return delete_object(client, source) if copied == "copied" else copied
+
+
+def copy_object(client: Any, source: ListedObject, target_key: str, *, part_bytes: int) -> Copied:
+    """Copy exactly this object with its metadata, and verify the copy; see `move_object`."""
     try:
         with storage_errors(f"copy {source.key}"):
             if source.size > 4 * part_bytes:
@@ -51,7 +58,7 @@ def move_object(client: Any, source: ListedObject, target_key: str, *, part_byte
         return _without_original(error)
     with storage_errors(f"verify {target_key}"):
         _verify(client, original, source, target_key)
-    return delete_object(client, source)
+    return "copied"
 
 
 def delete_object(client: Any, source: ListedObject) -> Moved:
@@ -92,7 +99,7 @@ def _is_still(client: Any, source: ListedObject) -> bool:
     return bool(found["ETag"].strip('"') == source.etag and modified == source.last_modified)
 
 
-def _without_original(error: ClientError) -> Moved:
+def _without_original(error: ClientError) -> Literal["gone", "newer_arrival"]:
     """What an answer says about the original.
 
     Raises:

@@ -143,3 +143,16 @@ def test_a_copy_that_is_not_like_the_original_is_thrown_away(
     with pytest.raises(StorageUnavailable, match="not like"):
         bucket.move(source, TARGET)
     assert keys(bucket) == [KEY]
+
+
+def test_a_copy_leaves_the_original_and_never_takes_a_newer_one_for_it(bucket: Bucket) -> None:
+    source = put(bucket, b"rows", Metadata={"name": "x"})
+    assert bucket.copy(source, TARGET) == "copied"
+    assert keys(bucket) == [TARGET, KEY]
+    found = bucket.client.head_object(Bucket=bucket.name, Key=TARGET)
+    assert (bucket.get_bytes(TARGET), found["Metadata"]) == (b"rows", {"name": "x"})
+    put(bucket, b"newer")
+    assert bucket.copy(source, TARGET) == "newer_arrival"
+    bucket.client.delete_object(Bucket=bucket.name, Key=KEY)
+    assert bucket.copy(source, TARGET) == "gone"
+    assert bucket.get_bytes(TARGET) == b"rows"
