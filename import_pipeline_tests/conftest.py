@@ -157,7 +157,8 @@ def migrated_template(services: SharedServices) -> Iterator[str]:
 
     name = f"template_{secrets.token_hex(6)}"
     local_postgres.create_database(services.postgres, name)
-    migrate(services.postgres.url(name, local_postgres.OWNER_ROLE), load_datasets(""))
+    owner_url = services.postgres.url(name, local_postgres.OWNER_ROLE)
+    migrate(owner_url, load_datasets(""), loader=local_postgres.LOADER_ROLE)
     yield name
     _drop(services, name)
 

@@ -4,6 +4,9 @@
 CREATE SCHEMA IF NOT EXISTS imports AUTHORIZATION import_owner;
 CREATE SCHEMA IF NOT EXISTS staging AUTHORIZATION import_owner;
 
+-- Nobody makes tables beside the datasets' (PostgreSQL 15 and newer begin like this).
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE, CREATE ON SCHEMA public TO import_owner;
 GRANT USAGE ON SCHEMA imports, public TO import_loader;
 GRANT USAGE, CREATE ON SCHEMA staging TO import_loader;
 

@@ -4,6 +4,9 @@
 -- import_owner    owns the ledger and the dataset tables; `import-pipeline migrate` runs as it
 -- import_loader   the pipeline itself: reads and writes rows, makes tables in schema `staging` only
 -- import_dagster  owns Dagster's own database
+--
+-- Readers of workspaces are roles of your own:  CREATE ROLE acme_analyst LOGIN PASSWORD '…';
+-- then  import-pipeline readers add acme_analyst acme.  None may be a member of the roles above.
 DO $$
 DECLARE
     role_name text;

@@ -15,6 +15,7 @@ from import_pipeline.cli import (
     doctor,
     looking,
     migrating,
+    readers,
     sending,
     serving,
     steering,
@@ -66,6 +67,7 @@ app.command("cancel", rich_help_panel=RUN)(steering.cancel)
 app.command("retry", rich_help_panel=RUN)(steering.retry)
 app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command("migrate", rich_help_panel=RUN)(migrating.migrate)
+app.add_typer(readers.app, name="readers", rich_help_panel=RUN)
 
 
 def main() -> None:

@@ -6,10 +6,14 @@ import psycopg
 from psycopg import conninfo, sql
 
 from import_pipeline.errors import ConfigurationError
+from import_pipeline.ledger.access import hidden_tables
 from import_pipeline.settings import Settings
 
-WRITTEN_LEDGER = ("uploads", "attempts", "batches", "events", "row_errors", "rejects")
-PROTECTED_LEDGER = ("transitions", "schema_version")
+WRITTEN_LEDGER = (
+    "uploads", "attempts", "batches", "events", "row_errors", "rejects",
+    "publish_numbers", "row_history", "dependencies",
+)  # fmt: skip
+PROTECTED_LEDGER = ("transitions", "schema_version", "workspace_readers")
 READ_LEDGER = (*PROTECTED_LEDGER, "uploads_view")
 WRITE, READ = "SELECT, INSERT, UPDATE, DELETE", "SELECT"
 
@@ -85,7 +89,7 @@ def protect_ledger(conn: psycopg.Connection) -> list[str]:
 
 
 def missing_rights(conn: psycopg.Connection, tables: Sequence[str]) -> list[str]:
-    """What the role of this connection may not do, one sentence each; only of tables that exist."""
+    """What the role of this connection may not do or see, one sentence each; only of tables that exist."""
     role = str(conn.execute("SELECT current_user").fetchone()[0])  # type: ignore[index]
     problems = [
         f"role {role} may not {rights} in schema {schema}"
@@ -94,11 +98,13 @@ def missing_rights(conn: psycopg.Connection, tables: Sequence[str]) -> list[str]
     ]
     if problems:
         return problems
-    for schema, table in (*(("imports", t) for t in WRITTEN_LEDGER), *(("public", t) for t in tables)):
+    needed = [*(("imports", t) for t in WRITTEN_LEDGER), *(("public", t) for t in tables)]
+    for schema, table in needed:
         name = sql.Identifier(schema, table).as_string(conn)
         if not _has(conn, "has_table_privilege", role, name, WRITE):
             problems.append(f"role {role} may not {WRITE} on {schema}.{table}")
-    return problems
+    hidden = hidden_tables(conn, needed)
+    return problems + [f"row-level security hides rows of {table} from role {role}" for table in hidden]
 
 
 def _has(conn: psycopg.Connection, function: str, role: str, target: str, rights: str) -> bool:

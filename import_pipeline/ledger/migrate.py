@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import ConfigurationError, SchemaOutOfDate
+from import_pipeline.ledger.access import secure_dataset_table, secure_ledger
 from import_pipeline.ledger.connection import connect, translated_errors
 from import_pipeline.ledger.dataset_tables import (
     Misfit,
@@ -32,6 +33,7 @@ from import_pipeline.ledger.dataset_tables import (
     dataset_table_problems,
 )
 from import_pipeline.ledger.grants import grant_loader, missing_rights, protect_ledger
+from import_pipeline.ledger.readers import grant_readers
 from import_pipeline.ledger.states import TRANSITIONS
 
 SCHEMAS = ("imports", "staging")
@@ -68,13 +70,18 @@ def migrate(owner_url: str, datasets: Mapping[str, Dataset], *, loader: str | No
         done += _patiently(lambda: _upgrade_ledger(owner_url))
         for work in (_write_transitions, protect_ledger):
             done += _step(conn, work)
+        if loader is not None:
+            done += _step(conn, partial(grant_loader, loader=loader, tables=[]))
+        done += _step(conn, partial(secure_ledger, loader=loader))
         misfits: list[Misfit] = []
         for dataset in datasets.values():
             done += _step(conn, partial(_bring_up, dataset=dataset))
+            done += _step(conn, partial(_secure, dataset=dataset, loader=loader))
             misfits += _step(conn, partial(compare_table, dataset=dataset)).misfits
+        tables = [dataset.table for dataset in datasets.values()]
         if loader is not None:
-            tables = [dataset.table for dataset in datasets.values()]
             done += _step(conn, partial(grant_loader, loader=loader, tables=tables))
+        done += _step(conn, partial(grant_readers, tables=tables))
     if misfits:
         raise _refusal(misfits)
     return done
@@ -203,6 +210,13 @@ def _bring_up(conn: psycopg.Connection, dataset: Dataset) -> list[str]:
     if compared.gained:
         add_columns(conn, dataset, compared.gained)
     return [f"added column {name} to public.{dataset.table}" for name in compared.gained]
+
+
+def _secure(conn: psycopg.Connection, dataset: Dataset, loader: str | None) -> list[str]:
+    """Row-level security, unless what has the table's name is none, or another owner's."""
+    if "_workspace" not in compare_table(conn, dataset).gained:
+        return secure_dataset_table(conn, dataset.table, loader)
+    return []
 
 
 def _refusal(misfits: list[Misfit]) -> ConfigurationError:

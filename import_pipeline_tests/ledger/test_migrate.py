@@ -71,7 +71,7 @@ def columns(url: str, table: str) -> dict[str, tuple[str, str | None, str]]:
 
 def test_an_empty_database_gets_ledger_and_tables_and_the_second_time_nothing_is_done(owner_url, loader):
     done = migrate(owner_url, named(BOATS, ANCHORS), loader=loader)
-    assert "upgraded the ledger from revision none to 0006" in done
+    assert any(line.startswith("upgraded the ledger from revision none to 0") for line in done)
     assert "created table public.boats of dataset boats" in done
     assert migrate(owner_url, named(BOATS, ANCHORS), loader=loader) == []
     with connect(owner_url) as conn:

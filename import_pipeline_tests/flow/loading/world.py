@@ -21,6 +21,7 @@ from import_pipeline.flow.batches.corrections import TARGETS_SCHEMA
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
 from import_pipeline.ledger import uploads as ledger
+from import_pipeline.ledger.access import secure_dataset_table
 from import_pipeline.ledger.arrivals import record_arrivals
 from import_pipeline.ledger.claims import claim
 from import_pipeline.ledger.connection import connect
@@ -39,6 +40,7 @@ from import_pipeline.records import (
     TextFacts,
     Token,
 )
+from import_pipeline.services.postgres import LOADER_ROLE
 from import_pipeline.storage.places import staging_prefix
 from import_pipeline.storage.store import LocalStore, write_table
 
@@ -92,10 +94,11 @@ class World:
     store: LocalStore
 
     def install(self, *datasets: Dataset) -> None:
-        """Make the datasets' tables."""
+        """Make the datasets' tables, with row-level security as `migrate` does."""
         with psycopg.connect(self.owner_url) as conn:
             for dataset in datasets:
                 create_table(conn, dataset)
+                secure_dataset_table(conn, dataset.table, LOADER_ROLE)
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a statement run by the loader."""
