@@ -19,13 +19,27 @@ def in_flight(conn: psycopg.Connection) -> list[InFlightUpload]:
     with conn.cursor(row_factory=class_row(InFlightUpload)) as cursor:
         return cursor.execute(
             """
-            SELECT upload_id, workspace, dataset, size, last_modified, state, run_id, token_created,
-                   token_run_id, launch_number, queued_at,
-                   extract(epoch FROM clock_timestamp() - queued_at)::double precision AS queued_seconds,
-                   error_code
-            FROM imports.uploads WHERE state IN ('queued', 'running') ORDER BY detected_at, upload_id
+            SELECT u.upload_id, u.workspace, u.dataset, u.size, u.last_modified, u.state, u.run_id,
+                   u.token_created, u.token_run_id, u.launch_number, u.queued_at,
+                   extract(epoch FROM clock_timestamp() - u.queued_at)::double precision AS queued_seconds,
+                   u.error_code, u.attempt,
+                   extract(epoch FROM clock_timestamp() - greatest(u.running_at, a.started_at))
+                       ::double precision AS running_seconds
+            FROM imports.uploads u LEFT JOIN imports.attempts a USING (upload_id, attempt)
+            WHERE u.state IN ('queued', 'running') ORDER BY u.detected_at, u.upload_id
             """
         ).fetchall()
+
+
+def running_seconds(conn: psycopg.Connection, upload_id: str) -> float:
+    """Seconds that the current attempt has been running, by the database's clock; 0: it is not."""
+    row = conn.execute(
+        "SELECT extract(epoch FROM clock_timestamp() - greatest(u.running_at, a.started_at))::double precision"
+        " FROM imports.uploads u LEFT JOIN imports.attempts a USING (upload_id, attempt)"
+        " WHERE u.upload_id = %s AND u.state = 'running'",
+        [upload_id],
+    ).fetchone()
+    return 0.0 if row is None or row[0] is None else float(row[0])
 
 
 def failed_to_retry(

@@ -121,6 +121,7 @@ class InFlightUpload:
         run_id: the run that claimed it; None while queued.
         queued_seconds: seconds since it was queued, by the database's clock.
         error_code: what its run noted before it ended, if anything.
+        attempt: the one that runs; `running_seconds`: since when it does, by the database's clock.
     """
 
     upload_id: str
@@ -136,6 +137,8 @@ class InFlightUpload:
     queued_at: datetime | None
     queued_seconds: float | None
     error_code: str | None
+    attempt: str | None
+    running_seconds: float | None
 
 
 @dataclass(frozen=True)

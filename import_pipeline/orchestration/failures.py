@@ -4,6 +4,7 @@ A file's fault is refused, with its report; trouble around us is retried with ex
 and jitter; a run that was superseded stops and writes nothing.
 """
 
+import errno
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,29 +13,43 @@ from dagster import Failure, OpExecutionContext, RetryRequested
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import (
+    DatasetChanged,
     ImportPipelineError,
+    NoRoomOnDisk,
     PermanentImportError,
     Superseded,
+    TookTooLong,
     TransientImportError,
 )
 from import_pipeline.ledger.outcomes import note_error
 from import_pipeline.orchestration.ending import refuse
+from import_pipeline.orchestration.limits import give_up, require_same_dataset
 from import_pipeline.orchestration.session import Session, open_session
+from import_pipeline.records import OpenedUpload
 
 MAX_RETRIES = 3
 FIRST_WAIT_SECONDS = 1.0
 
 
 @contextmanager
-def step_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Session]:
+def step_session(
+    context: OpExecutionContext, dataset: Dataset, opened: OpenedUpload | None = None
+) -> Iterator[Session]:
     """A session for one step's work; however that ends is told to Dagster and to the ledger.
+
+    Args:
+        opened: what the import began with, of every step but the first.
 
     Raises:
         RetryRequested: trouble around us, and a retry is left.
         Failure: anything else that was raised on purpose; Dagster does not retry it.
     """
     try:
-        with open_session(context, dataset) as session, _told_to_the_ledger(session):
+        with open_session(context, dataset) as session, _told_to_the_ledger(session), full_disk():
+            if session.claim.action == "import":
+                session.require_time()
+            if opened is not None:
+                require_same_dataset(session, opened)
             yield session
     except TransientImportError as error:
         number = context.retry_number
@@ -57,10 +72,29 @@ def _told_to_the_ledger(session: Session) -> Iterator[None]:
         raise
     except Superseded:
         raise
+    except (DatasetChanged, TookTooLong) as error:
+        give_up(session, error)
+        raise
     except ImportPipelineError as error:
         if not isinstance(error, TransientImportError) or session.context.retry_number >= MAX_RETRIES:
             _note(session, error)
         raise
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """A full disk in our words, whatever was written to it: a report, rows set aside by a search.
+
+    Raises:
+        NoRoomOnDisk: fields `needed` and `free`, in bytes; 0: unknown.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        remedy = "Free some space in the folder for temporary files."
+        raise NoRoomOnDisk("The machine's disk is full.", remedy=remedy, needed=0, free=0) from error
 
 
 def wait_seconds(retry_number: int, jitter: float) -> float:

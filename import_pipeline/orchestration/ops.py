@@ -109,7 +109,7 @@ def _split_upload(dataset: Dataset) -> OpDefinition:
         required_resource_keys=RESOURCES,
     )
     def split_upload(context: OpExecutionContext, opened: OpenedUpload) -> Iterator[Any]:
-        with step_session(context, dataset) as session:
+        with step_session(context, dataset, opened) as session:
             split = steps.split(session, opened)
         for batch in split.batches:
             yield DynamicOutput(batch, mapping_key=f"batch_{batch.number:04d}", output_name="batches")
@@ -140,7 +140,7 @@ def _report_upload(dataset: Dataset) -> OpDefinition:
         duplicates: FoundDuplicates,
         published: PublishedUpload,
     ) -> Iterator[Any]:
-        with step_session(context, dataset) as session:
+        with step_session(context, dataset, opened) as session:
             reported = ending.report(session, opened, split, checked, duplicates, published)
         yield from reported.events
         with step_session(context, dataset) as session:
@@ -167,7 +167,7 @@ def _step(
         pool=pool,
     )
     def run_step(context: OpExecutionContext, **inputs: Any) -> Any:
-        with step_session(context, dataset) as session:
+        with step_session(context, dataset, inputs["opened"]) as session:
             return do(session, **inputs)
 
     return run_step

@@ -27,12 +27,17 @@ class Progress:
     asked: float = field(default=float("-inf"))
 
     def say(self, percent: float, rows_done: int, message: str) -> None:
-        """Observe `percent` (0 to 100) if nobody spoke within the last second."""
+        """Observe `percent` (0 to 100) if nobody spoke within the last second.
+
+        Raises:
+            TookTooLong: the import has run for as long as it may.
+        """
         now = time.monotonic()
         if now - self.asked < ASK_SECONDS:
             return
         self.asked = now
         session = self.session
+        session.require_time()
         with session.ledger() as conn:
             said = record_progress(conn, session.upload_id, session.token, percent, message)
         if said is None:

@@ -46,7 +46,7 @@ from import_pipeline.ledger.connection import connect, translated_errors
 from import_pipeline.ledger.migrate import require_current
 from import_pipeline.orchestration.executor import one_process
 from import_pipeline.orchestration.pools import ensure_pool_limits
-from import_pipeline.orchestration.reconciling import reconcile_ledger, run_facts
+from import_pipeline.orchestration.reconciling import reconcile_ledger, run_facts, stop_late_runs
 from import_pipeline.orchestration.resources import DatabaseResource
 from import_pipeline.orchestration.tags import (
     job_name,
@@ -86,9 +86,11 @@ def build_sensor(datasets: Mapping[str, Dataset], jobs: Sequence[Any], seconds: 
         ):
             # The ledger only: a dataset whose table does not fit fails its own uploads, nobody else's.
             require_current(conn, {})
-            for done in reconcile_ledger(context.instance, conn):
+            reconciled = reconcile_ledger(context.instance, conn, settings.max_hours)
+            for done in reconciled.actions:
                 context.log.info(f"{done.upload_id}: {done.reason}")
             conn.commit()
+            stop_late_runs(context.instance, bucket, reconciled)
             new = notice(conn, bucket, datasets, settings)
             conn.commit()
             launches = choose(conn, context.instance, settings)

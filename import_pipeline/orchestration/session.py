@@ -1,5 +1,7 @@
 """What one op execution works with: the upload's name, its token, settings, bucket and ledger."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -9,10 +11,11 @@ import pyarrow as pa
 from dagster import OpExecutionContext
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.errors import PartitionMissing
+from import_pipeline.errors import PartitionMissing, TookTooLong
 from import_pipeline.language import Language
 from import_pipeline.ledger.claims import claim
 from import_pipeline.ledger.connection import connect, translated_errors
+from import_pipeline.ledger.queries import running_seconds
 from import_pipeline.ledger.rows import Claim
 from import_pipeline.orchestration.tags import uploads_partitions
 from import_pipeline.records import CheckedBatch, FoundDuplicates, OpenedUpload, SplitUpload, Token
@@ -41,6 +44,7 @@ class Session:
         step: the op's name without its dataset, for connection names and messages.
         claim: what the ledger says this run is to do with the upload.
         connection: the step's own; each `ledger()` is a transaction on it.
+        until: `time.monotonic()` at which the import has run for as long as it may.
         rows: set once the rows are known: a refusal then comes with its list of rows.
     """
 
@@ -55,12 +59,22 @@ class Session:
     step: str
     claim: Claim
     connection: psycopg.Connection
+    until: float = math.inf
     rows: CheckedRows | None = None
 
     @property
     def language(self) -> Language:
         """Of messages to the sender."""
         return self.dataset.language or self.settings.language
+
+    def require_time(self) -> None:
+        """See that the import may go on.
+
+        Raises:
+            TookTooLong: it has run for as long as it may.
+        """
+        if time.monotonic() > self.until:
+            raise took_too_long(self.settings.max_hours)
 
     @contextmanager
     def ledger(self) -> Iterator[psycopg.Connection]:
@@ -85,12 +99,13 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
     record = context.instance.get_run_record_by_id(run.run_id)
     token = Token(created=record.create_timestamp.timestamp() if record else 0.0, run_id=run.run_id)
     attempt = run.root_run_id or run.run_id
-    upload_id = _partition(context, dataset)
+    upload_id = require_partition(context, dataset)
     database_url = context.resources.database.url()
     step = context.op_handle.name
     with closing(connect(database_url, application_name=f"import_pipeline {step}")) as connection:
         with translated_errors(), connection.transaction():
             claimed = claim(connection, upload_id, token, attempt)
+            running = running_seconds(connection, upload_id)
         yield Session(
             context=context,
             dataset=dataset,
@@ -103,14 +118,31 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
             step=step,
             claim=claimed,
             connection=connection,
+            until=time.monotonic() + settings.max_hours * 3600 - running,
         )
 
 
-def _partition(context: OpExecutionContext, dataset: Dataset) -> str:
-    """The run's partition; one that is not in the set would publish, and fail in the last op."""
+def took_too_long(hours: float) -> TookTooLong:
+    """The error of an import that is over its time."""
+    return TookTooLong(
+        f"It ran for more than {hours:g} hours and was stopped.",
+        remedy="Find out what held it up, or raise IMPORT_PIPELINE_MAX_HOURS; then launch it again.",
+        limit=hours,
+    )
+
+
+def require_partition(context: OpExecutionContext, dataset: Dataset, command: str = "retry") -> str:
+    """The run's partition; one that is not in the set would publish, and fail in the last op.
+
+    Args:
+        command: the one that brings a lacking partition back and does what this run was to do.
+
+    Raises:
+        PartitionMissing: there is none, or it is not in the dataset's set.
+    """
     if not context.has_partition_key:
         raise PartitionMissing(
-            "This run has no partition, so it is not clear which upload it is to import.",
+            "This run has no partition, so it is not clear which upload is meant.",
             remedy="Launch it with the partition of an upload.",
         )
     key = context.partition_key
@@ -118,7 +150,7 @@ def _partition(context: OpExecutionContext, dataset: Dataset) -> str:
     if not context.instance.has_dynamic_partition(str(name), key):
         raise PartitionMissing(
             f"Upload {key!r} is not (or no longer) a partition of {name}.",
-            remedy=f"Type `import-pipeline retry '{key}'`: it brings the partition back.",
+            remedy=f"Type `import-pipeline {command} '{key}'`: it brings the partition back.",
             partition=key,
         )
     return key

@@ -25,6 +25,7 @@ from import_pipeline.ledger.migrate import require_current
 from import_pipeline.ledger.rows import UploadRow
 from import_pipeline.orchestration.correcting import match_rows
 from import_pipeline.orchestration.expanding import expand
+from import_pipeline.orchestration.limits import room_for_copy, with_room
 from import_pipeline.orchestration.originals import original_of, require_checksum
 from import_pipeline.orchestration.progress import (
     CHECKED_SHARE,
@@ -35,7 +36,7 @@ from import_pipeline.orchestration.progress import (
     Progress,
 )
 from import_pipeline.orchestration.session import CheckedRows, Session
-from import_pipeline.orchestration.tags import lane_of, run_tags
+from import_pipeline.orchestration.tags import lane_of, max_runtime, run_tags
 from import_pipeline.records import (
     Batch,
     CheckedBatch,
@@ -63,7 +64,9 @@ def open_file(session: Session, *, dry_run: bool, rows_per_batch: int | None) ->
     _require_table(session)
     if action == "report":
         session.context.log.info("This upload is published; only its report is missing and is written now.")
-    opened = _inspect(session, row, dry_run=dry_run, rows_per_batch=rows_per_batch)
+    opened = with_room(
+        session, 0, lambda: _inspect(session, row, dry_run=dry_run, rows_per_batch=rows_per_batch)
+    )
     if opened is None:
         return None
     with session.ledger() as conn:
@@ -90,16 +93,19 @@ def split(session: Session, opened: OpenedUpload) -> SplitUpload:
     def said(bytes_done: int, rows_done: int) -> None:
         voice.say(OPENED + (SPLIT - OPENED) * bytes_done / size, rows_done, "splitting")
 
-    with original_of(session, opened) as original:
-        done = split_file(
-            original.source,
-            opened.file,
-            session.dataset,
-            options=opened.options,
-            store=session.bucket,
-            staging=opened.staging,
-            progress=said,
-        )
+    def read() -> SplitUpload:
+        with original_of(session, opened) as original:
+            return split_file(
+                original.source,
+                opened.file,
+                session.dataset,
+                options=opened.options,
+                store=session.bucket,
+                staging=opened.staging,
+                progress=said,
+            )
+
+    done = with_room(session, room_for_copy(opened), read)
     done = match_rows(session, opened, done)
     if opened.action == "import":
         with session.ledger() as conn:
@@ -255,7 +261,8 @@ def _tag_run(session: Session, row: UploadRow) -> None:
             file_name=row.file_name,
             lane=lane_of(row.size, session.settings.small_file_mb),
             short_id=row.short_id,
-        ),
+        )
+        | max_runtime(session.settings.max_hours),
     )
 
 

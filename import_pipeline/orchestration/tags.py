@@ -10,11 +10,16 @@ FILE = "import_pipeline/file"
 LANE = "import_pipeline/lane"
 SHORT_ID = "import_pipeline/short_id"
 
+UNDO_JOB = "undo_"
+
 STAGING_POOL = "imports_staging"
 PUBLISHING_POOL = "imports_publishing"
 
 COUNTS_CHECK = "counts_balance"
 REJECTS_CHECK = "share_of_rejects"
+
+TIMED_OUT = "import_pipeline/timed_out"
+RUNTIME_GRACE_SECONDS = 600
 
 # A dead worker is Dagster's to retry; an op that failed has had its own retries, and a refused
 # file has none at any level.
@@ -46,6 +51,16 @@ def job_name(dataset: Dataset) -> str:
     return f"import_{dataset.name}"
 
 
+def undo_job_name(dataset: Dataset) -> str:
+    """The job that undoes one upload of the dataset."""
+    return f"{UNDO_JOB}{dataset.name}"
+
+
+def is_undo_job(name: str) -> bool:
+    """Whether runs of this job undo uploads: they import nothing, and end no import."""
+    return name.startswith(UNDO_JOB)
+
+
 def run_tags(*, workspace: str, dataset: str, file_name: str, lane: str, short_id: str) -> dict[str, str]:
     """Tags of a run; limits in dagster.yaml and searches in the UI go by them."""
     return {
@@ -56,6 +71,14 @@ def run_tags(*, workspace: str, dataset: str, file_name: str, lane: str, short_i
         SHORT_ID: short_id,
         **NO_RUN_RETRY,
     }
+
+
+def max_runtime(hours: float) -> dict[str, str]:
+    """The tag by which Dagster's run monitoring ends a run that nothing else ended.
+
+    Later than the sensor and the run itself, which say why in the ledger.
+    """
+    return {"dagster/max_runtime": str(int(hours * 3600 + RUNTIME_GRACE_SECONDS))}
 
 
 def check_output(dataset: Dataset, check: str) -> str:

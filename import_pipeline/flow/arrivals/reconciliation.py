@@ -4,13 +4,14 @@ The sensor asks this first, every tick: a run that died cannot say so itself. Do
 decided is `ledger/`'s.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 SECONDS_WITHOUT_RUN = 120.0
 RunStatus = Literal["active", "succeeded", "failed", "cancelled"]
-Do = Literal["fail", "cancel", "launch_again"]
+Do = Literal["fail", "cancel", "launch_again", "time_out"]
 
 
 class InFlight(Protocol):
@@ -36,6 +37,10 @@ class InFlight(Protocol):
     def queued_seconds(self) -> float | None:
         """Seconds since it was queued, by the database's clock."""
 
+    @property
+    def running_seconds(self) -> float | None:
+        """Seconds that its attempt has been running; None while queued."""
+
 
 @dataclass(frozen=True)
 class RunFact:
@@ -45,41 +50,57 @@ class RunFact:
         status: `active`: anything not finished, queued or cancelling included.
         launch_number: from its run key; None for a run that a person launched.
         created: seconds since 1970.
+        timed_out: whether it was stopped because it took too long.
     """
 
     run_id: str
     status: RunStatus
     created: float
     launch_number: int | None = None
+    timed_out: bool = False
 
 
 @dataclass(frozen=True)
 class ReconciledUpload:
-    """What to do with an upload whose run is over or never came; `reason` is a sentence for the ledger."""
+    """What to do with an upload whose run is over, never came or takes too long.
+
+    Attributes:
+        reason: a sentence for the ledger.
+        stop: ids of runs that are to be stopped.
+    """
 
     upload_id: str
     do: Do
     reason: str
     run_id: str | None = None
+    stop: tuple[str, ...] = ()
 
 
-def reconcile(in_flight: Sequence[InFlight], runs: Mapping[str, Sequence[RunFact]]) -> list[ReconciledUpload]:
-    """What to do; nothing for an upload that any active run works on or waits for.
+def reconcile(
+    in_flight: Sequence[InFlight],
+    runs: Mapping[str, Sequence[RunFact]],
+    most_seconds: float = math.inf,
+) -> list[ReconciledUpload]:
+    """What to do; nothing for an upload that any active run works on or waits for in good time.
 
     A run that somebody launched by hand does not end an upload that it never claimed.
 
     Args:
         runs: every run of each upload in flight, by upload id; one without runs may be left out.
+        most_seconds: that an attempt may be running.
     """
-    found = (_reconciled(upload, runs.get(upload.upload_id, ())) for upload in in_flight)
+    found = (_reconciled(upload, runs.get(upload.upload_id, ()), most_seconds) for upload in in_flight)
     return [action for action in found if action is not None]
 
 
-def _reconciled(upload: InFlight, runs: Sequence[RunFact]) -> ReconciledUpload | None:
+def _reconciled(upload: InFlight, runs: Sequence[RunFact], most_seconds: float) -> ReconciledUpload | None:
+    own = [run for run in runs if run.run_id == upload.run_id]
+    late = upload.state == "running" and (upload.running_seconds or 0.0) > most_seconds
+    if late and any(run.status == "active" or run.timed_out for run in own):
+        return _timed_out(upload, own, most_seconds)
     if any(run.status == "active" for run in runs):
         return None
     if upload.state == "running":
-        own = [run for run in runs if run.run_id == upload.run_id]
         return _ended(upload, own[0] if own else None)
     launched = [run for run in runs if run.launch_number == upload.launch_number]
     if launched:
@@ -88,6 +109,17 @@ def _reconciled(upload: InFlight, runs: Sequence[RunFact]) -> ReconciledUpload |
         reason = "No run came within two minutes; it is launched again."
         return ReconciledUpload(upload.upload_id, "launch_again", reason)
     return None
+
+
+def _timed_out(upload: InFlight, own: Sequence[RunFact], most_seconds: float) -> ReconciledUpload:
+    """Its own run goes on beyond the limit, or was stopped for it before the ledger could be told."""
+    return ReconciledUpload(
+        upload.upload_id,
+        "time_out",
+        f"It ran for more than {most_seconds / 3600:g} hours and was stopped.",
+        upload.run_id,
+        stop=tuple(run.run_id for run in own if run.status == "active" and not run.timed_out),
+    )
 
 
 def _ended(upload: InFlight, run: RunFact | None) -> ReconciledUpload:

@@ -23,6 +23,7 @@ from import_pipeline.flow.loading.tables import (
     libpq_url,
     outcomes_table,
     staging_table,
+    staging_table_of,
     table_exists,
 )
 from import_pipeline.ledger import uploads as ledger
@@ -108,6 +109,17 @@ def drop_staging(conn: psycopg.Connection, opened: OpenedUpload) -> None:
         lock_owned(conn, opened.upload_id, opened.token)
         for table in (staging_table(opened), outcomes_table(opened)):
             conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(in_staging(table)))
+
+
+def drop_staging_of(conn: psycopg.Connection, short_id: str, attempt: str) -> None:
+    """Drop the staging table of an attempt that will never publish. Commits nothing.
+
+    The caller holds the upload's row and ended the upload: whoever still writes to the table holds that
+    row too, so nobody does.
+    """
+    table = in_staging(staging_table_of(short_id, attempt))
+    with translated_errors():
+        conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
 
 
 def _clean_rows(store: Store, checked: CheckedBatch) -> pa.Table:

@@ -24,8 +24,12 @@ LATE = sql.Identifier("pg_temp", "late")
 
 def staging_table(opened: OpenedUpload) -> str:
     """The attempt's staging table, without schema: `u_<short id>_<first 8 of the attempt>`."""
-    attempt = re.sub(r"[^a-z0-9]", "_", opened.attempt.lower())
-    return f"u_{opened.short_id}_{attempt[:8]}"
+    return staging_table_of(opened.short_id, opened.attempt)
+
+
+def staging_table_of(short_id: str, attempt: str) -> str:
+    """The staging table of an attempt that may not have opened its file."""
+    return f"u_{short_id}_{re.sub(r'[^a-z0-9]', '_', attempt.lower())[:8]}"
 
 
 def outcomes_table(opened: OpenedUpload) -> str:

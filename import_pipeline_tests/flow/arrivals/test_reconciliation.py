@@ -14,6 +14,7 @@ class Row:
     run_id: str | None = None
     launch_number: int = 2
     queued_seconds: float | None = 5.0
+    running_seconds: float | None = 60.0
     upload_id: str = "acme/a.csv@0"
 
 
@@ -51,6 +52,26 @@ WAITED = Row("queued", queued_seconds=120.0)
 )
 def test_a_run_that_is_over_ends_its_upload_and_only_its_own(row: Row, runs: list, expected: str) -> None:
     assert decided(row, *runs) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "runs", "expected"),
+    [
+        (RUNNING, [RunFact("r2", "active", 2.0)], ("time_out", ("r2",))),
+        (RUNNING, [RunFact("r2", "active", 2.0, timed_out=True)], ("time_out", ())),
+        (RUNNING, [RunFact("r2", "cancelled", 2.0, timed_out=True)], ("time_out", ())),
+        (RUNNING, [RunFact("r2", "cancelled", 2.0)], ("cancel", ())),
+        (RUNNING, [RunFact("r2", "failed", 2.0)], ("fail", ())),
+        (RUNNING, [RunFact("r2", "failed", 2.0), RunFact("r3", "active", 3.0)], None),
+        (QUEUED, [RunFact("r2", "active", 2.0, 2)], None),
+    ],
+)
+def test_a_run_that_takes_too_long_is_stopped_once_and_ends_its_upload(
+    row: Row, runs: list, expected: tuple | None
+) -> None:
+    in_time, late = (reconcile([row], {row.upload_id: runs}, most) for most in (60.0, 59.0))
+    assert [action.do for action in in_time] != ["time_out"]
+    assert [(action.do, action.stop) for action in late] == ([] if expected is None else [expected])
 
 
 def test_every_action_gives_the_ledger_a_sentence_and_the_run() -> None:

@@ -243,18 +243,20 @@ def temporary_file(chunks: Iterable[bytes], size: int = 0) -> BinaryIO:
 def _write(chunks: Iterable[bytes], file: BinaryIO, folder: Path, size: int) -> None:
     """Write chunks while there is room: how many bytes are unpacked may not be known beforehand."""
     ensure_room(size, folder)
+    written = 0
     for chunk in chunks:
-        ensure_room(len(chunk), folder)
+        ensure_room(written + len(chunk), folder, written)
         file.write(chunk)
+        written += len(chunk)
 
 
-def ensure_room(size: int, folder: Path) -> None:
-    """See that a temporary file of `size` bytes fits, and something is left.
+def ensure_room(size: int, folder: Path, written: int = 0) -> None:
+    """See that a temporary file of `size` bytes, some of them written already, fits and something is left.
 
     Raises:
-        NoRoomOnDisk: it does not.
+        NoRoomOnDisk: it does not; `free` is what was free before it was begun.
     """
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(folder).free + written
     if free < size + DISK_RESERVE:
         raise NoRoomOnDisk(
             told(
