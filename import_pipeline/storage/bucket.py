@@ -3,7 +3,7 @@
 Every trouble of the network or the store is raised as `StorageUnavailable` (`faults.py`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,15 +67,19 @@ class Bucket:
 
     # -- originals ---------------------------------------------------------------------------------
 
-    def list_objects(self, prefix: str = UPLOADS) -> Iterator[ListedObject]:
+    def list_objects(self, prefix: str = UPLOADS, *, after: str | None = None) -> Iterator[ListedObject]:
         """All objects below a prefix, in key order.
+
+        Args:
+            after: only those whose key comes after this one.
 
         Raises:
             StorageUnavailable: the listing failed, at its start or in the middle; never "nothing there".
         """
+        begin = {"StartAfter": after} if after else {}
         with storage_errors(f"list {self.name}/{prefix}"):
-            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-            for page in pages:
+            pages = self.client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self.name, Prefix=prefix, **begin):
                 for entry in page.get("Contents", ()):
                     yield self._listed(entry["Key"], entry["Size"], entry)
 
@@ -230,13 +234,23 @@ class Bucket:
         if not prefix or UPLOADS.startswith(prefix) or prefix.startswith(UPLOADS):
             raise ValueError(f"originals are never deleted by prefix: {prefix!r}")
         keys = self.list_keys(prefix)
+        self.delete_keys(keys)
+        return len(keys)
+
+    def delete_keys(self, keys: Sequence[str]) -> None:
+        """Delete objects of ours, 1,000 at a time; one that is gone already is as good as deleted.
+
+        Raises:
+            ValueError: a key is an original that people dropped.
+        """
+        if originals := [key for key in keys if key.startswith(UPLOADS)]:
+            raise ValueError(f"originals are never deleted by key: {originals[0]!r}")
         for start in range(0, len(keys), 1000):
             some = [{"Key": key} for key in keys[start : start + 1000]]
-            with storage_errors(f"delete {prefix}"):
+            with storage_errors(f"delete {some[0]['Key']}"):
                 result = self.client.delete_objects(Bucket=self.name, Delete={"Objects": some, "Quiet": True})
             if failed := result.get("Errors"):
                 raise unavailable(f"delete {failed[0]['Key']}", failed[0].get("Message", ""))
-        return len(keys)
 
     def exists(self, key: str) -> bool:
         """Whether there is an object at `key`."""
