@@ -426,6 +426,14 @@ _SYSTEM = (
         "not_reimportable", "The upload cannot be brought in again.",
         "Do what the message says: `retry` what is not in the table, send again what is gone.",
     ),
+    _system(
+        "not_undoable", "The upload cannot be undone, or not any more; nothing was changed.",
+        "Do what the message says; its rows are those with its id in `_upload_id`.",
+    ),
+    _system(
+        "undo_blocked", "The table's own rules do not let rows go or come back; nothing was changed.",
+        "Look at the constraint that the message names, change what it meets, and undo again.",
+    ),
     _system("run_failed", "Dagster's run ended without a word of its own.", "Launch it again."),
     _system("cancelled", "Someone cancelled the import.", "Launch it again if it is wanted after all."),
     _system("superseded", "A newer run of the same upload took over.", "Nothing: look at the newer run."),

@@ -273,6 +273,22 @@ class NotReimportable(ImportFailed):
     code = "not_reimportable"
 
 
+class NotUndoable(ImportPipelineError):
+    """An upload that cannot be undone, or not any more; nothing was changed.
+
+    Fields: `why`: `not_published`, `already_undone`, `too_long_ago`, `history_gone`, `table_changed`,
+    `not_readable`.
+    """
+
+    code = "not_undoable"
+
+
+class UndoBlocked(ImportPipelineError):
+    """A rule of the table's own does not let an undo put rows back or take them out; fields: `reason`."""
+
+    code = "undo_blocked"
+
+
 class Superseded(ImportPipelineError):
     """A newer run owns the upload: stop, retry nothing, write nothing."""
 

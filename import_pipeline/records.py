@@ -354,3 +354,62 @@ class PublishedUpload:
     duplicate_of: str | None
     published_at: datetime | None
     seconds: float
+
+
+LeftCode = Literal["changed_since", "referenced"]
+
+
+@dataclass(frozen=True)
+class LeftRow:
+    """A row that an undo did not touch; it belongs to no upload any more.
+
+    Attributes:
+        row_number: in the file it came from, as the sender counts.
+        key: values of the key's columns as they are now, personal ones masked; empty without a key.
+        code: `changed_since` its import, or `referenced` by another table.
+    """
+
+    row_number: int | None
+    key: dict[str, str | None]
+    code: LeftCode
+
+
+@dataclass(frozen=True)
+class DependingUpload:
+    """A published upload that would have loaded more rows without the one that is undone.
+
+    Attributes:
+        rows: rows of it that were skipped, rejected or unchanged because they met a row of that one; of
+            a `duplicate_file` all that the first one read.
+    """
+
+    upload_id: str
+    file_name: str
+    state: UploadState
+    rows: int
+
+
+@dataclass(frozen=True)
+class UndoneUpload:
+    """What an undo did, or would do: each row the upload wrote is in exactly one of five numbers.
+
+    Attributes:
+        removed: rows taken out; `restored`: rows that are again as they were before.
+        left: rows that stay as they are, by code; `left_rows`: the first of them, at most 100.
+        overwritten: rows that a later upload overwrote; they stay, and what it found is mended.
+        gone: rows that somebody else deleted, or took over, since.
+        depending: uploads to bring in again if their rows are wanted, most rows first.
+        undone_at: None after a dry run.
+    """
+
+    upload_id: str
+    removed: int
+    restored: int
+    left: dict[LeftCode, int]
+    left_rows: tuple[LeftRow, ...]
+    overwritten: int
+    gone: int
+    depending: tuple[DependingUpload, ...]
+    undone_at: datetime | None
+    dry_run: bool
+    seconds: float

@@ -23,7 +23,8 @@ _OUTCOME = sql.SQL(
     "error_code = NULL, error_message = NULL, error_remedy = NULL, duplicate_of = NULL,"
     " published_at = NULL, reported_at = NULL, undone_at = NULL, report_prefix = NULL,"
     " read = NULL, inserted = NULL, updated = NULL, unchanged = NULL, duplicate = NULL, rejected = NULL,"
-    " row_errors = NULL, row_errors_cap = NULL, corrected_rows = 0"
+    " row_errors = NULL, row_errors_cap = NULL, corrected_rows = 0,"
+    " publish_number = NULL, undo_removed = NULL, undo_restored = NULL, undo_left = NULL"
 )
 
 

@@ -25,6 +25,8 @@ class UploadRow:
         launch_number: part of the run key, from 1; `attempts`: attempts started so far.
         corrected_rows: rejects that corrections, uploads of their own, put right since.
         row_errors: true number of row errors; at most `row_errors_cap` of them are kept.
+        publish_number: place of its publish among those of its workspace and dataset.
+        undo_removed: rows that its undo took out; `undo_restored`: put back; `undo_left`: let be.
         reimport_of: upload id of the one that this one brings in again.
     """
 
@@ -83,6 +85,10 @@ class UploadRow:
     published_at: datetime | None
     reported_at: datetime | None
     undone_at: datetime | None
+    publish_number: int | None
+    undo_removed: int | None
+    undo_restored: int | None
+    undo_left: int | None
     reimport_of: str | None
 
     @property
@@ -216,6 +222,9 @@ class UploadSummary:
     undone_at: datetime | None
     parent: str | None
     member: str
+    undo_removed: int | None
+    undo_restored: int | None
+    undo_left: int | None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ SETTABLE_COLUMNS = frozenset(
     ("human_name", "uploaded_by", "version_id", "sha256", "format", "encoding", "delimiter", "fingerprint",
      "batches", "ignored_lines", "read", "inserted", "updated", "unchanged", "duplicate", "rejected",
      "duplicate_of", "published_at", "original_key", "report_prefix", "error_code", "error_message",
-     "error_remedy")
+     "error_remedy", "publish_number", "undo_removed", "undo_restored", "undo_left")
 )  # fmt: skip
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _OPTIONS_THAT_DECIDE_NOTHING = ("dry_run", "force")

@@ -81,7 +81,7 @@ def _decide_rejected(conn: psycopg.Connection, tables: LoadTables) -> None:
     """Every row whose key is in the table is rejected, a loser of its file too."""
     conn.execute(
         sql.SQL(
-            "INSERT INTO {decided} SELECT s._row_number, 'rejected', 'already_in_table'"
+            "INSERT INTO {decided} SELECT s._row_number, 'rejected', 'already_in_table', t.ctid"
             " FROM {staged} s JOIN {target} t ON {same_key}"
         ).format(decided=DECIDED, staged=tables.staged, target=tables.target, same_key=tables.same_key)
     )

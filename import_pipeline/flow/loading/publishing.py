@@ -27,11 +27,13 @@ from import_pipeline.flow.loading.counting import (
     check_reject_share,
 )
 from import_pipeline.flow.loading.deciding import decide
+from import_pipeline.flow.loading.history import loaded_columns, write_history
 from import_pipeline.flow.loading.merging import count_new, insert_new, refused_writes, update_changed
 from import_pipeline.flow.loading.outcomes import count_duplicates, write_outcomes
 from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
 from import_pipeline.flow.loading.tables import (
     STAGING_SCHEMA,
+    TRANSACTION_SETTINGS,
     LoadTables,
     libpq_url,
     outcomes_table,
@@ -54,8 +56,6 @@ from import_pipeline.records import (
 from import_pipeline.storage.store import Store, read_table
 
 RESTAGINGS = 3
-# Sorting and hashing in memory up to here; JIT costs more than it saves on statements run once.
-TRANSACTION_SETTINGS = "SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true)"
 
 
 class _StagingIncompleteError(Exception):
@@ -155,11 +155,12 @@ class _Publishing:
         self.rejects.settle(conn, self.tables, self.losers["_winner_row_number"])
         decided = decide(conn, self.tables, self.losers)
         write_outcomes(conn, self.tables)
+        number = None if self.dry_run else write_history(conn, self.tables, _number(decided, "updated"))
         counts = self._count(decided, invalid, *self._merge(conn, decided))
         check_counts(conn, self.tables, counts, dry_run=self.dry_run)
         if not self.dry_run:
             self.rejects.record(conn, self.tables, counts)
-        return self._record(conn, counts, decided)
+        return self._record(conn, counts, decided, number)
 
     def _require_staged_rows(self, conn: psycopg.Connection) -> None:
         """Make sure that staging holds exactly the recorded loads.
@@ -223,12 +224,26 @@ class _Publishing:
         )
 
     def _record(
-        self, conn: psycopg.Connection, counts: Counts, decided: Mapping[tuple[str, str], int]
+        self,
+        conn: psycopg.Connection,
+        counts: Counts,
+        decided: Mapping[tuple[str, str], int],
+        number: int | None,
     ) -> PublishedUpload:
         finished: UploadState = "completed_with_rejects" if counts.rejected else "completed"
         state: UploadState = "checked" if self.dry_run else finished
         published_at = None if self.dry_run else _now(conn)
-        ledger.transition(conn, self.opened.upload_id, state, published_at=published_at, **asdict(counts))
+        upload_id = self.opened.upload_id
+        ledger.transition(
+            conn, upload_id, state, published_at=published_at, publish_number=number, **asdict(counts)
+        )
+        if number is not None:
+            loaded = {
+                "table": self.dataset.table,
+                "key": self.dataset.key,
+                "columns": loaded_columns(self.dataset),
+            }
+            ledger.add_details(conn, upload_id, loaded=loaded)
         by_code = {code: count for (outcome, code), count in decided.items() if outcome == "duplicate"}
         table = f"{STAGING_SCHEMA}.{outcomes_table(self.opened)}"
         return PublishedUpload(state, counts, by_code, table, None, published_at, 0.0)

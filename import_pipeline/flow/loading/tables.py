@@ -16,6 +16,12 @@ from import_pipeline.catalog.types import postgres_type
 from import_pipeline.records import OpenedUpload
 
 STAGING_SCHEMA = "staging"
+# Sorting and hashing in memory up to here; JIT costs more than it saves on statements run once; keys with
+# a time read the same in every transaction.
+TRANSACTION_SETTINGS = (
+    "SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true),"
+    " set_config('timezone', 'UTC', true)"
+)
 LOSERS = sql.Identifier("pg_temp", "losers")
 DECIDED = sql.Identifier("pg_temp", "decided")
 TARGETS = sql.Identifier("pg_temp", "targets")

@@ -15,7 +15,7 @@ from import_pipeline_tests.flow.loading.world import World
 
 EMPTIED = (
     "DROP TABLE IF EXISTS things, seats; DROP FUNCTION IF EXISTS swallow, steal;"
-    "TRUNCATE imports.uploads, imports.rejects CASCADE"
+    "TRUNCATE imports.uploads, imports.rejects, imports.row_history, imports.publish_numbers CASCADE"
 )
 
 

@@ -1,0 +1,247 @@
+"""Undo a published upload: its rows go, the rows it overwrote come back, all in one transaction.
+
+The rule: any uploads undone in any order end as if they had written nothing; a row that someone else
+changed, or points at, is left and listed. Why it is done so: docs/adr/0012-undo-follows-each-rows-chain.md.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import psycopg
+from psycopg import errors as pg
+from psycopg import sql
+
+from import_pipeline.catalog.dataset import Dataset
+from import_pipeline.errors import ConfigurationError, CountsDoNotBalance, NotUndoable, UndoBlocked
+from import_pipeline.flow.checks.messages import MASK
+from import_pipeline.flow.loading.loaded import loaded_by
+from import_pipeline.flow.loading.references import references_to, touches
+from import_pipeline.flow.loading.tables import TRANSACTION_SETTINGS, libpq_url, listed
+from import_pipeline.flow.loading.undo_tables import CLAIMS, FOUND, PASSED, UndoTables
+from import_pipeline.ledger.claims import lock_owned
+from import_pipeline.ledger.connection import connect, translated_errors
+from import_pipeline.ledger.rejects import lock_uploads
+from import_pipeline.ledger.rows import UploadRow
+from import_pipeline.ledger.undoing import (
+    corrected_uploads,
+    depending_uploads,
+    record_undone,
+    reopen_rejects,
+    require_undoable,
+)
+from import_pipeline.ledger.uploads import lock_table_of
+from import_pipeline.records import LeftCode, LeftRow, UndoneUpload
+
+LISTED_ROWS = 100
+
+
+def undo_upload(
+    database_url: str, upload_id: str, dataset: Dataset, *, undo_days: int, dry_run: bool = False
+) -> UndoneUpload:
+    """Take an upload's rows out of the dataset's table, and bring back what they overwrote.
+
+    Removed: rows it inserted. Restored: rows it overwrote, to what they were before it. Left: rows whose
+    loaded columns someone changed since, and rows that a foreign key of another row points at; they belong
+    to no upload any more. Rows that a later upload overwrote stay; undoing that one then brings back what
+    was before this one.
+
+    Args:
+        dataset: the upload's, as it is declared today.
+        undo_days: how long after its publish an upload can be undone.
+        dry_run: decide and count, write nothing.
+
+    Raises:
+        NotUndoable: the upload is not published, undone already, or was published too long ago; nothing
+            was changed, as after every other error.
+        PartitionMissing: the ledger does not know the upload.
+        UndoBlocked: a constraint or trigger of the table does not let rows go or come back.
+        CountsDoNotBalance: rows are unaccounted for.
+        ConcurrentChange, DatabaseUnavailable: to be tried again.
+    """
+    started = time.perf_counter()
+    with translated_errors(), connect(libpq_url(database_url)) as conn, _named_refusals(dataset):
+        conn.execute(TRANSACTION_SETTINGS)
+        row = lock_owned(conn, upload_id, None)
+        if row.dataset != dataset.name:
+            raise ConfigurationError(
+                f"Upload {upload_id!r} is of dataset {row.dataset!r}, not {dataset.name!r}."
+            )
+        require_undoable(conn, row, undo_days)
+        lock_uploads(conn, corrected_uploads(conn, upload_id))
+        lock_table_of(conn, str(row.workspace), dataset.name)
+        undoing = _Undoing(conn, row, UndoTables(row, loaded_by(conn, row, dataset)), dataset)
+        undone = undoing.decide(dry_run=dry_run)
+        if not dry_run:
+            undoing.write(undone)
+            reopen_rejects(conn, upload_id)
+            undone = replace(undone, undone_at=record_undone(conn, row, undone))
+    return replace(undone, seconds=time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class _Undoing:
+    """The undo of one upload under the publish lock, on one connection."""
+
+    conn: psycopg.Connection
+    row: UploadRow
+    tables: UndoTables
+    dataset: Dataset
+
+    def decide(self, *, dry_run: bool) -> UndoneUpload:
+        """What is to become of each row that the upload wrote.
+
+        Raises:
+            NotUndoable: the images that it would need are not there.
+            CountsDoNotBalance: more rows would go than the upload inserted.
+        """
+        conn, row = self.conn, self.row
+        if self.tables.count_entries(conn) != (row.updated or 0):
+            raise NotUndoable(
+                f"The rows that upload {row.upload_id!r} overwrote are no longer kept.",
+                remedy="They went when IMPORT_PIPELINE_UNDO_DAYS was shorter, or the upload is of before an "
+                "upgrade. Change or delete its rows by SQL: they are those with its id in `_upload_id`.",
+                upload_id=row.upload_id,
+                why="history_gone",
+            )
+        self.tables.find(conn, lock=not dry_run)
+        self.tables.find_passed(conn)
+        self._keep_referenced()
+        self._require_only_inserted_rows_go()
+        removed, restored, changed, referenced = self._one(
+            sql.SQL(
+                "SELECT count(*) FILTER (WHERE code IS NULL AND NOT restores),"
+                " count(*) FILTER (WHERE code IS NULL AND restores),"
+                " count(*) FILTER (WHERE code = 'changed_since'),"
+                " count(*) FILTER (WHERE code = 'referenced') FROM {}"
+            ).format(FOUND)
+        )
+        (overwritten,) = self._one(sql.SQL("SELECT count(*) FROM {}").format(PASSED))
+        left: dict[LeftCode, int] = {"changed_since": changed, "referenced": referenced}
+        written = (row.inserted or 0) + (row.updated or 0)
+        return UndoneUpload(
+            upload_id=row.upload_id,
+            removed=removed,
+            restored=restored,
+            left={code: rows for code, rows in left.items() if rows},
+            left_rows=self._left_rows(),
+            overwritten=overwritten,
+            gone=max(0, written - removed - restored - changed - referenced - overwritten),
+            depending=depending_uploads(conn, row.upload_id),
+            undone_at=None,
+            dry_run=dry_run,
+            seconds=0.0,
+        )
+
+    def write(self, undone: UndoneUpload) -> None:
+        """Do what was decided.
+
+        Raises:
+            CountsDoNotBalance: not as many rows as were counted, or some are still the upload's.
+        """
+        expected = {
+            "removed": (self.tables.remove, undone.removed),
+            "restored": (self.tables.restore, undone.restored),
+            "left": (self.tables.give_up, sum(undone.left.values())),
+            "passed on": (self.tables.pass_on, undone.overwritten),
+        }
+        for what, (statement, number) in expected.items():
+            done = statement(self.conn) if number else 0
+            if done != number:
+                raise self._unbalanced(f"{done} of {number} rows could be {what}")
+        self.conn.execute("SET CONSTRAINTS ALL IMMEDIATE")  # not at the commit, where nobody names the table
+        (remaining,) = self._one(
+            sql.SQL("SELECT count(*) FROM {} WHERE _workspace = {} AND _upload_id = {}").format(
+                self.tables.target, sql.Literal(self.row.workspace), sql.Literal(self.row.upload_id)
+            )
+        )
+        if remaining:
+            raise self._unbalanced(f"{remaining} rows are still the upload's")
+
+    def _keep_referenced(self) -> None:
+        """Let rows be that others point at; rows of the same table until nothing changes any more."""
+        changed_by_restoring = (*self.tables.loaded.columns, *CLAIMS)
+        references = references_to(self.conn, self.tables.target)
+        for reference in references:
+            if touches(reference, changed_by_restoring):
+                self.tables.keep_pointed_at(self.conn, reference)
+        kept = sum(self.tables.keep_referenced(self.conn, reference) for reference in references)
+        within = [reference for reference in references if reference.own]
+        while kept and within:
+            kept = sum(self.tables.keep_referenced(self.conn, reference) for reference in within)
+
+    def _require_only_inserted_rows_go(self) -> None:
+        """A row without an image was inserted: there cannot be more of them than were.
+
+        Without a key there may: an application may have copied rows.
+        """
+        if not self.tables.loaded.key:
+            return
+        (plain,) = self._one(
+            sql.SQL(
+                "SELECT (SELECT count(*) FROM {} WHERE entry IS NULL AND code IS NULL)"
+                " + (SELECT count(*) FROM {} WHERE own IS NULL AND same)"
+            ).format(FOUND, PASSED)
+        )
+        if plain > (self.row.inserted or 0):
+            raise self._unbalanced(
+                f"{plain} rows have nothing before them, and {self.row.inserted} were inserted"
+            )
+
+    def _left_rows(self) -> tuple[LeftRow, ...]:
+        """The first rows that are left, with their key as it is now."""
+        key = self.tables.loaded.key
+        query = sql.SQL(
+            "SELECT f.row_number, f.code, ARRAY[{}]::text[] FROM {} f JOIN {} t ON t.ctid = f.tid"
+            " WHERE f.code IS NOT NULL ORDER BY f.row_number, f.tid LIMIT {}"
+        ).format(
+            listed(*(sql.SQL("{}::text").format(sql.Identifier("t", name)) for name in key)),
+            FOUND,
+            self.tables.target,
+            sql.Literal(LISTED_ROWS),
+        )
+        shown = {column.name for column in self.dataset.columns if not column.personal}
+        return tuple(
+            LeftRow(
+                number,
+                {n: v if n in shown else MASK for n, v in zip(key, values, strict=True)},
+                code,
+            )
+            for number, code, values in self.conn.execute(query).fetchall()
+        )
+
+    def _one(self, query: sql.Composed) -> tuple[int, ...]:
+        row = self.conn.execute(query).fetchone()
+        assert row is not None  # noqa: S101 - count(*) always gives a row
+        return tuple(row)
+
+    def _unbalanced(self, what: str) -> CountsDoNotBalance:
+        return CountsDoNotBalance(
+            f"Undoing {self.row.upload_id!r} in table {self.tables.loaded.table!r}: {what}.",
+            remedy="Nothing was changed. Look for triggers or rules on the table that drop or change rows.",
+            upload_id=self.row.upload_id,
+        )
+
+
+@contextmanager
+def _named_refusals(dataset: Dataset) -> Iterator[None]:
+    """Name what of the table does not let rows go or come back.
+
+    Raises:
+        UndoBlocked: a constraint, or a trigger that raises.
+    """
+    try:
+        yield
+    except (pg.IntegrityError, pg.RaiseException) as error:
+        if error.diag.schema_name == "imports":
+            raise
+        reason = error.diag.message_primary or type(error).__name__
+        # The cause is cut off: its detail quotes the row, which may hold personal values.
+        raise UndoBlocked(
+            f"Table {dataset.table!r} does not let the undo be: {reason}.",
+            remedy="Change or delete the rows that this constraint or trigger is about, then undo again. "
+            "Nothing was changed.",
+            table=dataset.table,
+            reason=reason,
+        ) from None
