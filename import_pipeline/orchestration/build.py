@@ -9,6 +9,7 @@ from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.catalog.discovery import load_datasets
 from import_pipeline.orchestration.assets import build_assets
 from import_pipeline.orchestration.executor import build_executor
+from import_pipeline.orchestration.housekeeping import build_housekeeping
 from import_pipeline.orchestration.jobs import build_job
 from import_pipeline.orchestration.resources import build_resources
 from import_pipeline.orchestration.schedules import build_retry_schedule
@@ -32,10 +33,14 @@ def build_defs(
     datasets = load_datasets(settings.datasets) if datasets is None else datasets
     assets = {name: build_assets(dataset) for name, dataset in datasets.items()}
     jobs = {name: build_job(datasets[name], built.imports) for name, built in assets.items()}
+    housekeeping = build_housekeeping(datasets, [job.name for job in jobs.values()])
     return Definitions(
         assets=[asset for built in assets.values() for asset in (built.uploads, built.imports)],
-        jobs=list(jobs.values()),
-        schedules=[build_retry_schedule(datasets[name], job) for name, job in jobs.items()],
+        jobs=[*jobs.values(), *housekeeping.jobs],
+        schedules=[
+            *(build_retry_schedule(datasets[name], job) for name, job in jobs.items()),
+            *housekeeping.schedules,
+        ],
         sensors=[build_sensor(datasets, list(jobs.values()), settings.sensor_interval_seconds)],
         resources={**build_resources(), **(resource_overrides or {})},
         executor=build_executor(settings.processes),

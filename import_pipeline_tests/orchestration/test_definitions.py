@@ -30,9 +30,9 @@ def test_definitions_load_with_no_environment_and_have_exactly_these_names(tmp_p
         check=True,
     )
     assert done.stdout.splitlines() == [
-        "['__ASSET_JOB', 'import_leads', 'import_vehicles']",
+        "['__ASSET_JOB', 'housekeeping_retention', 'housekeeping_sweep', 'import_leads', 'import_vehicles']",
         "['new_uploads']",
-        "['retry_failed_leads', 'retry_failed_vehicles']",
+        "['daily_retention', 'hourly_sweep', 'retry_failed_leads', 'retry_failed_vehicles']",
         "['imported/leads', 'imported/vehicles', 'rejected/leads', 'rejected/vehicles', "
         "'uploads/leads', 'uploads/vehicles']",
         "['imported/leads:counts_balance', 'imported/leads:share_of_rejects', "
@@ -56,11 +56,12 @@ def test_no_module_of_the_core_imports_dagster() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_sensor_is_on_by_default_and_the_schedules_are_off() -> None:
+def test_the_sensor_and_housekeeping_are_on_by_default_and_retries_are_off() -> None:
     repository = build_defs(datasets=load_datasets("")).get_repository_def()
 
     assert repository.get_sensor_def("new_uploads").default_status.value == "RUNNING"
-    assert {s.default_status.value for s in repository.schedule_defs} == {"STOPPED"}
+    on = {s.name for s in repository.schedule_defs if s.default_status.value == "RUNNING"}
+    assert on == {"hourly_sweep", "daily_retention"}
 
 
 def test_assets_carry_kinds_tags_and_the_tables_columns() -> None:
