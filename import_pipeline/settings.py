@@ -70,6 +70,12 @@ class Settings(BaseSettings):
     bucket: str | None = Field(
         None, description="S3 bucket that people drop files into. Empty: the local one."
     )
+    queue_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/]+/.+",
+        description="SQS queue that the bucket sends its notifications to: files are noticed by its messages, "
+        "and by a listing every 15 minutes. Empty: by listing alone.",
+    )
     datasets: str = Field(
         "", description="Modules or folders with datasets of your own, separated by commas."
     )

@@ -52,12 +52,16 @@ def record_arrivals(conn: psycopg.Connection, arrivals: Sequence[Arrival]) -> in
     ).rowcount
 
 
-def known_identities(conn: psycopg.Connection, identities: Sequence[str]) -> set[str]:
-    """Those of `identities` that the ledger has."""
+def unknown_identities(conn: psycopg.Connection, identities: Sequence[str]) -> list[str]:
+    """Those of `identities` that the ledger does not have: one question, however many they are."""
     rows = conn.execute(
-        "SELECT identity FROM imports.uploads WHERE identity = ANY(%s)", [list(identities)]
+        """
+        SELECT identity FROM unnest(%s::text[]) AS found (identity)
+        WHERE NOT EXISTS (SELECT FROM imports.uploads u WHERE u.identity = found.identity)
+        """,
+        [list(identities)],
     ).fetchall()
-    return {identity for (identity,) in rows}
+    return [identity for (identity,) in rows]
 
 
 def waiting(conn: psycopg.Connection, limit: int) -> list[KnownUpload]:

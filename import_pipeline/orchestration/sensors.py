@@ -25,26 +25,18 @@ from dagster import (
 from dagster_aws.s3 import S3Resource
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.flow.arrivals.decision import (
-    KnownUpload,
-    choose_launches,
-    classify,
-    identify,
-    run_key,
-)
+from import_pipeline.flow.arrivals.decision import KnownUpload, choose_launches, run_key
+from import_pipeline.flow.arrivals.pace import read_pace, write_pace
 from import_pipeline.ledger.arrivals import (
     awaiting_report,
-    known_identities,
     mark_queued,
     queued_by_workspace,
-    record_arrivals,
-    release_ignored,
-    set_aside_unknown,
     waiting,
 )
 from import_pipeline.ledger.connection import connect, translated_errors
 from import_pipeline.ledger.migrate import require_current
 from import_pipeline.orchestration.executor import one_process
+from import_pipeline.orchestration.noticing import notice
 from import_pipeline.orchestration.pools import ensure_pool_limits
 from import_pipeline.orchestration.reconciling import reconcile_ledger, run_facts, stop_late_runs
 from import_pipeline.orchestration.resources import DatabaseResource
@@ -57,7 +49,6 @@ from import_pipeline.orchestration.tags import (
 )
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.storage.bucket import Bucket
-from import_pipeline.storage.places import UPLOADS
 
 SENSOR_NAME = "new_uploads"
 # PostgreSQL's index entries end at about 2,700 bytes; a longer partition key fails the whole tick.
@@ -91,33 +82,17 @@ def build_sensor(datasets: Mapping[str, Dataset], jobs: Sequence[Any], seconds: 
                 context.log.info(f"{done.upload_id}: {done.reason}")
             conn.commit()
             stop_late_runs(context.instance, bucket, reconciled)
-            new = notice(conn, bucket, datasets, settings)
-            conn.commit()
+            noticed = notice(conn, bucket, datasets, settings, read_pace(context.cursor))
             launches = choose(conn, context.instance, settings)
-        if new:
-            context.log.info(f"{new} new uploads.")
+        context.update_cursor(write_pace(noticed.pace))
+        for note in noticed.notes:
+            context.log.info(note)
         if not launches:
-            return SkipReason("Nothing to launch.")
+            listing = f" The bucket is listed again in {noticed.waits:.0f} s." if noticed.waits else ""
+            return SkipReason(f"Nothing to launch.{listing}")
         return sensor_result(launches, datasets, settings)
 
     return new_uploads
-
-
-def notice(
-    conn: psycopg.Connection, bucket: Bucket, datasets: Mapping[str, Dataset], settings: Settings
-) -> int:
-    """Record what is new in the bucket; look again at what was ignored. Returns the number of new ones.
-
-    Raises:
-        StorageUnavailable: the listing failed, which is never "nothing new".
-    """
-    workspaces = settings.allowed_workspaces()
-    release_ignored(conn, list(datasets), workspaces)
-    set_aside_unknown(conn, list(datasets), workspaces)
-    found = identify(bucket.list_objects(UPLOADS))
-    known = known_identities(conn, list(found))
-    new = classify(found.values(), datasets=list(datasets), workspaces=workspaces, known=known)
-    return record_arrivals(conn, new)
 
 
 def choose(conn: psycopg.Connection, instance: DagsterInstance, settings: Settings) -> list[KnownUpload]:

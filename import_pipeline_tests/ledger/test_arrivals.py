@@ -1,12 +1,12 @@
 import pytest
 
 from import_pipeline.ledger.arrivals import (
-    known_identities,
     mark_queued,
     queued_by_workspace,
     record_arrivals,
     release_ignored,
     set_aside_unknown,
+    unknown_identities,
     waiting,
 )
 from import_pipeline.ledger.claims import claim
@@ -23,7 +23,8 @@ def test_ten_thousand_arrivals_are_one_statement_each_recorded_once(conn, monkey
     execute = type(conn).execute
     monkeypatch.setattr(type(conn), "execute", lambda *a, **k: statements.append(1) or execute(*a, **k))
     assert record_arrivals(conn, arrivals) == 9_900
-    assert known_identities(conn, [a.identity for a in arrivals]) == {a.identity for a in arrivals}
+    strangers = [f"{n:064x}" for n in range(3)]
+    assert unknown_identities(conn, [*strangers, *(a.identity for a in arrivals)]) == strangers
     assert len(statements) == 2
     assert conn.execute("SELECT count(*) FROM imports.events WHERE state = 'detected'").fetchone() == (
         10_000,
@@ -66,7 +67,7 @@ def test_a_key_with_a_nul_does_not_stop_the_others(conn):
 
 def test_nothing_new_asks_nothing(conn):
     assert record_arrivals(conn, []) == 0
-    assert known_identities(conn, []) == set()
+    assert unknown_identities(conn, []) == []
 
 
 def test_a_workspace_with_many_files_does_not_hide_another(conn):

@@ -42,6 +42,7 @@ class World:
     datasets: dict[str, Dataset]
     defs: Definitions
     requested: list[RunRequest] = field(default_factory=list)
+    cursor: str | None = None
 
     def put(self, key: str, data: bytes | str, **metadata: str) -> None:
         """Drop a file, as any S3 client does."""
@@ -59,9 +60,11 @@ class World:
         """One sensor tick, nothing done with its result."""
         repository = self.defs.get_repository_def()
         with build_sensor_context(
-            instance=self.instance, definitions=self.defs, resources=build_resources()
+            instance=self.instance, definitions=self.defs, resources=build_resources(), cursor=self.cursor
         ) as context:
-            return repository.get_sensor_def(SENSOR_NAME)(context)  # type: ignore[return-value]
+            result = repository.get_sensor_def(SENSOR_NAME)(context)
+            self.cursor = context.cursor
+        return result  # type: ignore[return-value]
 
     def tick(self, *, run: bool = True) -> list[RunRequest]:
         """One tick of the daemon: events, partitions, then each run, unless its key has one already."""
