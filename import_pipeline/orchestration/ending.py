@@ -19,7 +19,7 @@ from import_pipeline.flow.loading.outcomes import read_outcomes
 from import_pipeline.flow.loading.staging import drop_staging
 from import_pipeline.flow.reports.writing import WrittenReport, write_refusal, write_reports
 from import_pipeline.ledger.claims import guard, lock_owned
-from import_pipeline.ledger.outcomes import mark_moved, mark_reported, record_refused
+from import_pipeline.ledger.outcomes import mark_moved, mark_reported, note_error, record_refused
 from import_pipeline.ledger.row_errors import save_row_errors
 from import_pipeline.ledger.rows import UploadRow
 from import_pipeline.ledger.uploads import recorded_batches
@@ -117,12 +117,19 @@ def finish(session: Session, opened: OpenedUpload, reported: ReportedUpload) -> 
 def refuse(session: Session, error: PermanentImportError) -> None:
     """The file's fault: write the refusal's report, put the original into quarantine, tell the ledger.
 
+    An upload that has its outcome keeps it, and its report: of that one only a line in the timeline says
+    what stands in the way. The report is written under the row's lock, so that it is never written over
+    that of a newer run.
+
     Raises:
         Superseded: a newer run owns the upload; nothing was written.
     """
     with session.ledger() as conn:
         row = guard(conn, session.upload_id, session.token)
-    written = _write_refusal(session, row, error)
+        if row.state != "running":
+            note_error(conn, session.upload_id, session.token, error)
+            return
+        written = _write_refusal(session, row, error)
     key = None
     if row.parent is None and not isinstance(error, ObjectVanished | OverwrittenBeforeRead):
         source = locate_original(session.bucket, row)

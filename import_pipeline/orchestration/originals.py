@@ -43,7 +43,7 @@ class FoundOriginal:
 def original_of(session: Session, opened: OpenedUpload | None = None) -> Iterator[FoundOriginal]:
     """The session's upload, to be read inside the `with`.
 
-    The archive of a member is looked for anew: the last of its siblings may have moved it since.
+    It is looked for anew: another run of the upload, or the last sibling of a member, may have moved it.
 
     Args:
         opened: what an earlier step pinned.
@@ -53,22 +53,29 @@ def original_of(session: Session, opened: OpenedUpload | None = None) -> Iterato
         ConcurrentChange: the archive was moved while it was read; reading again finds it.
     """
     row = session.claim.row
-    if row.parent is None:
-        listed = opened.source if opened else require_original(session.bucket, row)
-        yield FoundOriginal(listed, ObjectSource(session.bucket, listed))
-        return
-    with session.ledger() as conn:
-        archive = archive_of(conn, row)
-    listed = require_original(session.bucket, archive)
+    holder = row
+    if row.parent is not None:
+        with session.ledger() as conn:
+            holder = archive_of(conn, row)
+    listed = _where_it_is(session, holder, opened)
+    source: Source = ObjectSource(session.bucket, listed)
     try:
-        yield FoundOriginal(listed, MemberSource(ObjectSource(session.bucket, listed), row.member))
+        yield FoundOriginal(listed, source if row.parent is None else MemberSource(source, row.member))
     except (ObjectVanished, OverwrittenBeforeRead) as error:
-        if locate_original(session.bucket, archive) is None:
+        if locate_original(session.bucket, holder) is None:
             raise
         raise ConcurrentChange(
-            told("{file} was moved while it was read.", file=archive.file_name),
+            told("{file} was moved while it was read.", file=holder.file_name),
             remedy=told("It is read again where it is now."),
         ) from error
+
+
+def _where_it_is(session: Session, holder: UploadRow, opened: OpenedUpload | None) -> ListedObject:
+    """The object to read now: what was pinned, as long as it lies where it was."""
+    if opened is None or opened.member:
+        return require_original(session.bucket, holder)
+    found = locate_original(session.bucket, holder)
+    return opened.source if found is None or found.key == opened.source.key else found
 
 
 def require_checksum(file_name: str, stated: str | None, found: str) -> None:

@@ -1,0 +1,91 @@
+"""What kills of steps, in the kill matrix (torture/), brought to light: a test for each."""
+
+from typing import Any
+
+import pytest
+
+from import_pipeline.errors import DatabaseUnavailable
+from import_pipeline.flow.arrivals.originals import archive_original
+from import_pipeline.flow.batches.splitting import split_file
+from import_pipeline.orchestration import ending, failures, steps
+from import_pipeline.storage.bucket import Bucket
+from import_pipeline_tests.orchestration.conftest import World
+
+KEY = "uploads/acme/leads/leads.csv"
+ROWS = "E-mail;Nome\n" + "".join(f"a{n}@exemplo.com;A\n" for n in range(30)) + "sem arroba;B\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "FIRST_WAIT_SECONDS", 0.01)
+
+
+def published_without_report(world: World, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An upload whose run died between the publish and the report; its upload id."""
+    world.put(KEY, ROWS)
+    world.tick(run=False)
+    upload_id = str(world.upload(KEY)["upload_id"])
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise DatabaseUnavailable("PostgreSQL is not available.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ending, "write_reports", broken)
+        assert not world.launch(upload_id)
+    assert world.upload(KEY)["published_at"] is not None
+    return upload_id
+
+
+def test_an_original_that_another_run_archives_meanwhile_is_read_where_it_is_now(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that wrote a missing report found the file gone, because the run that had published archived
+    it just then: the published upload got a refusal for a report, and no errors.csv."""
+    upload_id = published_without_report(world, monkeypatch)
+    row = world.upload(KEY)
+    moved: list[str | None] = []
+
+    def moved_first(*args: Any, **kwargs: Any) -> Any:
+        if not moved:
+            bucket = Bucket(world.s3, world.bucket)
+            opened = next(iter(bucket.list_objects(KEY)))
+            moved.append(archive_original(bucket, _Owned(row), opened).key)
+        return split_file(*args, **kwargs)
+
+    monkeypatch.setattr(steps, "split_file", moved_first)
+
+    assert world.launch(upload_id)
+
+    after = world.upload(KEY)
+    assert after["reported_at"] is not None
+    assert (after["state"], after["original_key"]) == ("completed_with_rejects", moved[0])
+    assert {key.rsplit("/", 1)[-1] for key in world.keys("reports/")} == {
+        "summary.html", "summary.json", "errors.csv", "rejected.csv",
+    }  # fmt: skip
+    assert b"Refused" not in world.get(f"{after['report_prefix']}summary.html")
+
+
+def test_a_published_upload_is_never_refused_whatever_stands_in_the_way_of_its_report(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal of a run that only had to write the report took the upload's report and original."""
+    upload_id = published_without_report(world, monkeypatch)
+    world.s3.delete_object(Bucket=world.bucket, Key=KEY)
+
+    assert not world.launch(upload_id)
+
+    row = world.upload(KEY)
+    assert (row["state"], row["reported_at"], row["error_code"]) == ("completed_with_rejects", None, None)
+    assert world.keys("reports/") == []
+    told = world.sql("SELECT message FROM imports.events WHERE upload_id = %s", upload_id)
+    assert any(line["message"].startswith("object_vanished") for line in told)
+
+
+class _Owned:
+    """What names an upload's places."""
+
+    def __init__(self, row: dict[str, Any]):
+        self.workspace: str | None = row["workspace"]
+        self.dataset: str | None = row["dataset"]
+        self.short_id: str = row["short_id"]
+        self.file_name: str = row["file_name"]
