@@ -20,6 +20,7 @@ from import_pipeline.cli import (
     serving,
     steering,
     templating,
+    undoing,
 )
 from import_pipeline.cli.console import say, show_error
 from import_pipeline.cli.exit_codes import INTERRUPTED, REFUSED, TROUBLE
@@ -65,6 +66,8 @@ app.command("report", rich_help_panel=LOOK)(looking.report)
 app.command("datasets", rich_help_panel=LOOK)(catalog.datasets)
 app.command("cancel", rich_help_panel=RUN)(steering.cancel)
 app.command("retry", rich_help_panel=RUN)(steering.retry)
+app.command("undo", rich_help_panel=RUN)(undoing.undo)
+app.command("reimport", rich_help_panel=RUN)(undoing.reimport)
 app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command("migrate", rich_help_panel=RUN)(migrating.migrate)
 app.add_typer(readers.app, name="readers", rich_help_panel=RUN)

@@ -14,6 +14,7 @@ from import_pipeline.orchestration.jobs import build_job
 from import_pipeline.orchestration.resources import build_resources
 from import_pipeline.orchestration.schedules import build_retry_schedule
 from import_pipeline.orchestration.sensors import build_sensor
+from import_pipeline.orchestration.undoing import build_undo_job
 from import_pipeline.settings import load_settings
 
 
@@ -33,10 +34,11 @@ def build_defs(
     datasets = load_datasets(settings.datasets) if datasets is None else datasets
     assets = {name: build_assets(dataset) for name, dataset in datasets.items()}
     jobs = {name: build_job(datasets[name], built.imports) for name, built in assets.items()}
+    undos = [build_undo_job(dataset) for dataset in datasets.values()]
     housekeeping = build_housekeeping(datasets, [job.name for job in jobs.values()])
     return Definitions(
         assets=[asset for built in assets.values() for asset in (built.uploads, built.imports)],
-        jobs=[*jobs.values(), *housekeeping.jobs],
+        jobs=[*jobs.values(), *undos, *housekeeping.jobs],
         schedules=[
             *(build_retry_schedule(datasets[name], job) for name, job in jobs.items()),
             *housekeeping.schedules,

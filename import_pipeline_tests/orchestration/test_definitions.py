@@ -30,7 +30,8 @@ def test_definitions_load_with_no_environment_and_have_exactly_these_names(tmp_p
         check=True,
     )
     assert done.stdout.splitlines() == [
-        "['__ASSET_JOB', 'housekeeping_retention', 'housekeeping_sweep', 'import_leads', 'import_vehicles']",
+        "['__ASSET_JOB', 'housekeeping_retention', 'housekeeping_sweep', 'import_leads', 'import_vehicles', "
+        "'undo_leads', 'undo_vehicles']",
         "['new_uploads']",
         "['daily_retention', 'hourly_sweep', 'retry_failed_leads', 'retry_failed_vehicles']",
         "['imported/leads', 'imported/vehicles', 'rejected/leads', 'rejected/vehicles', "
