@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.faults import answer, status, storage_errors, unavailable
+from import_pipeline.storage.metadata import with_origin
 
 Moved = Literal["moved", "gone", "newer_arrival"]
 Copied = Literal["copied", "gone", "newer_arrival"]
@@ -41,19 +42,26 @@ def move_object(client: Any, source: ListedObject, target_key: str, *, part_byte
 
 
 def copy_object(client: Any, source: ListedObject, target_key: str, *, part_bytes: int) -> Copied:
-    """Copy exactly this object with its metadata, and verify the copy; see `move_object`."""
+    """Copy exactly this object with its metadata, and verify the copy; see `move_object`.
+
+    The copy of one that was dropped also says what it was there: `metadata.with_origin`.
+    """
     try:
         with storage_errors(f"copy {source.key}"):
+            original = _head_pinned(client, source)
+            kept = {name: original[name] for name in KEPT_HEADERS if original.get(name)}
+            kept["Metadata"] = with_origin(original.get("Metadata", {}), source)
             if source.size > 4 * part_bytes:
-                _copy_in_parts(client, source, target_key, part_bytes)
+                _copy_in_parts(client, source, target_key, part_bytes, kept)
             else:
                 client.copy_object(
                     Bucket=source.bucket,
                     Key=target_key,
                     CopySource=_copy_source(source),
                     CopySourceIfMatch=f'"{source.etag}"',
+                    MetadataDirective="REPLACE",
+                    **kept,
                 )
-            original = _head_pinned(client, source)
     except ClientError as error:
         return _without_original(error)
     with storage_errors(f"verify {target_key}"):
@@ -117,10 +125,14 @@ def _copy_source(source: ListedObject) -> dict[str, str]:
     return {"Bucket": source.bucket, "Key": source.key, **version}
 
 
-def _copy_in_parts(client: Any, source: ListedObject, target_key: str, part_bytes: int) -> None:
-    """Copy inside the store, part by part, each pinned; an incomplete upload is aborted."""
-    found = _head_pinned(client, source)
-    kept = {name: found[name] for name in KEPT_HEADERS if found.get(name)}
+def _copy_in_parts(
+    client: Any, source: ListedObject, target_key: str, part_bytes: int, kept: dict[str, Any]
+) -> None:
+    """Copy inside the store, part by part, each pinned; an incomplete upload is aborted.
+
+    Args:
+        kept: headers and metadata of the copy.
+    """
     place = {"Bucket": source.bucket, "Key": target_key}
     place["UploadId"] = client.create_multipart_upload(**place, **kept)["UploadId"]
     step = max(part_bytes, -(-source.size // MAXIMUM_PARTS))

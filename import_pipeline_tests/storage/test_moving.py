@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from import_pipeline.errors import StorageUnavailable
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.bucket import Bucket
+from import_pipeline.storage.metadata import encode_metadata, origin_of
 
 KEY, TARGET = "uploads/acme/leads/a.csv", "archive/acme/leads/0123456789ab/a.csv"
 MIB = 1024**2
@@ -30,13 +31,20 @@ def keys(bucket: Bucket) -> list[str]:
     return bucket.list_keys("")
 
 
+def origin(bucket: Bucket) -> ListedObject | None:
+    """What the moved object says that it was."""
+    found = bucket.head(TARGET)
+    assert found is not None
+    return origin_of(found[1], found[0])
+
+
 def test_a_move_takes_bytes_type_and_metadata_along_and_can_be_repeated(bucket: Bucket) -> None:
     source = put(bucket, b"rows", ContentType="text/csv", Metadata={"name": "x"})
     assert bucket.move(source, TARGET) == "moved"
     assert keys(bucket) == [TARGET]
     assert bucket.get_bytes(TARGET) == b"rows"
     found = bucket.client.head_object(Bucket=bucket.name, Key=TARGET)
-    assert (found["ContentType"], found["Metadata"]) == ("text/csv", {"name": "x"})
+    assert (found["ContentType"], found["Metadata"]["name"]) == ("text/csv", "x")
     assert bucket.move(source, TARGET) == "gone"
     assert bucket.get_bytes(TARGET) == b"rows"
 
@@ -50,7 +58,8 @@ def test_a_large_object_is_copied_in_parts_with_its_type_and_metadata(s3, bucket
     assert bucket.get_bytes(TARGET) == body
     found = s3.head_object(Bucket=bucket_name, Key=TARGET)
     assert found["ETag"].strip('"').endswith("-5")
-    assert (found["ContentType"], found["Metadata"]) == ("text/csv", {"name": "x"})
+    assert (found["ContentType"], found["Metadata"]["name"]) == ("text/csv", "x")
+    assert origin(bucket) == source
 
 
 def test_a_large_object_overwritten_before_its_copy_leaves_no_incomplete_upload(s3, bucket_name: str) -> None:
@@ -150,9 +159,34 @@ def test_a_copy_leaves_the_original_and_never_takes_a_newer_one_for_it(bucket: B
     assert bucket.copy(source, TARGET) == "copied"
     assert keys(bucket) == [TARGET, KEY]
     found = bucket.client.head_object(Bucket=bucket.name, Key=TARGET)
-    assert (bucket.get_bytes(TARGET), found["Metadata"]) == (b"rows", {"name": "x"})
+    assert (bucket.get_bytes(TARGET), found["Metadata"]["name"]) == (b"rows", "x")
     put(bucket, b"newer")
     assert bucket.copy(source, TARGET) == "newer_arrival"
     bucket.client.delete_object(Bucket=bucket.name, Key=KEY)
     assert bucket.copy(source, TARGET) == "gone"
     assert bucket.get_bytes(TARGET) == b"rows"
+
+
+def test_a_moved_original_says_what_it_was_and_a_second_move_keeps_that(bucket: Bucket) -> None:
+    stated = {"name": "João", "original-key": "uploads/other/leads/forged.csv"}
+    bucket.client.put_object(Bucket=bucket.name, Key=KEY, Body=b"rows", Metadata=encode_metadata(stated))
+    found = bucket.head(KEY)
+    assert found is not None
+
+    assert bucket.move(found[0], "quarantine/acme/leads/0123456789ab/a.csv") == "moved"
+    moved = bucket.head("quarantine/acme/leads/0123456789ab/a.csv")
+    assert moved is not None
+    assert bucket.move(moved[0], TARGET) == "moved"
+
+    assert origin(bucket) == found[0]
+    after = bucket.head(TARGET)
+    assert after is not None
+    assert after[1]["name"] == "João"
+
+
+def test_an_original_whose_metadata_are_full_is_moved_without_its_origin(bucket: Bucket) -> None:
+    source = put(bucket, b"rows", Metadata={"note": "x" * 2000})
+
+    assert bucket.move(source, TARGET) == "moved"
+    assert origin(bucket) is None
+    assert bucket.client.head_object(Bucket=bucket.name, Key=TARGET)["Metadata"] == {"note": "x" * 2000}
