@@ -58,6 +58,7 @@ def doctor(as_json: JsonOption = False) -> None:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything, one thing after the other; what cannot be looked at is a finding too."""
     yield from _guarded("S3", lambda: _look_at_bucket(settings))
+    yield from _guarded("queue", lambda: _look_at_queue(settings))
     yield from _guarded("PostgreSQL", lambda: _look_at_database(settings))
     yield from _guarded("Dagster", lambda: _look_at_dagster(settings))
     yield from _guarded("disk", lambda: [_look_at_disk(settings)])
@@ -93,6 +94,25 @@ def _look_at_bucket(settings: Settings) -> Iterator[Finding]:
         )
         return
     yield Finding("S3", True, f"bucket {bucket.name} at {where}: list, write, read and delete work")
+
+
+def _look_at_queue(settings: Settings) -> Iterator[Finding]:
+    from import_pipeline.storage.queue import Queue, sqs_client
+
+    if settings.queue_url is None:
+        return
+    facts = Queue(sqs_client(settings), settings.queue_url).facts()
+    if facts.dead_letter_queue is None:
+        yield Finding(
+            "queue",
+            False,
+            f"{settings.queue_url} has no dead-letter queue: what cannot be read comes again for days",
+            "Give it a redrive policy: see docs/noticing-files.md.",
+        )
+        return
+    name = facts.dead_letter_queue.rsplit(":", 1)[-1]
+    text = f"{facts.waiting} messages wait, {facts.in_flight} are in flight; dead letters go to {name}"
+    yield Finding("queue", True, f"{settings.queue_url}: {text} after {facts.most_receives} receives")
 
 
 def _look_at_database(settings: Settings) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from import_pipeline.orchestration.control import open_instance, set_pool_limits
 from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline_tests.ledger.conftest import add, move
+from import_pipeline_tests.queues import queue_of
 
 
 def findings(settings: Settings) -> dict[str, Finding]:
@@ -106,3 +107,20 @@ def test_migrate_says_what_it_did_and_then_that_nothing_is_left(typed, unmigrate
     assert "public.leads" in first.err and "public.vehicles" in first.err
     assert "Nothing to do" in second.err
     assert findings(unmigrated)["tables"].ok
+
+
+def test_the_queue_is_looked_at_if_there_is_one(services, settings, monkeypatch):
+    assert "queue" not in findings(settings)
+    with queue_of(services, settings.require_bucket()) as queue:
+        monkeypatch.setenv("IMPORT_PIPELINE_QUEUE_URL", queue.url)
+        good = findings(load_settings())["queue"]
+        queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"RedrivePolicy": ""})
+        lacking = findings(load_settings())["queue"]
+        monkeypatch.setenv("IMPORT_PIPELINE_QUEUE_URL", queue.dead_letters)
+        foreign = findings(load_settings())["queue"]
+
+    assert good.ok
+    assert "-dead after 2 receives" in good.text
+    assert (lacking.ok, foreign.ok) == (False, False)
+    assert "no dead-letter queue" in lacking.text
+    assert "deploy/sqs/pipeline.json" in foreign.remedy
