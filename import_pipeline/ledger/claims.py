@@ -47,7 +47,7 @@ def claim(conn: psycopg.Connection, upload_id: str, token: Token, attempt: str) 
 
     Begun anew: `detected`, `queued`, and after their end `failed`, `cancelled`, `checked`, `undone`,
     `refused`, `duplicate_file`. A published one only gets its missing report, else nothing is
-    changed. A `running` one is taken over. Commits nothing.
+    changed, also if it was undone before its report. A `running` one is taken over. Commits nothing.
 
     Args:
         token: of the run; `attempt`: its `root_run_id`.
@@ -121,8 +121,9 @@ def _action(row: UploadRow, token: Token, attempt: str) -> Action:
     if row.state in (*ENDED_STATES, "running"):
         return "import"
     # Finished in another way: its own attempt goes on to the report, any other begins anew.
-    if row.attempt == attempt and row.reported_at is None and row.state != "undone":
-        return "report"
+    if row.attempt == attempt and row.reported_at is None:
+        # Undone between publish and report: a retry of its own run must not load it again.
+        return "nothing" if row.state == "undone" else "report"
     return "nothing" if own else "import"
 
 

@@ -132,6 +132,12 @@ def record_undone(conn: psycopg.Connection, row: UploadRow, undone: UndoneUpload
     )
     conn.execute("DELETE FROM imports.dependencies WHERE upload_id = %s", [upload_id])
     next_publish_number(conn, str(row.workspace), str(row.dataset))
+    if row.reported_at is None:
+        # Its run may still be at the report: it no longer owns the upload. Any newer run may.
+        conn.execute(
+            "UPDATE imports.uploads SET token_run_id = token_run_id || ' undone' WHERE upload_id = %s",
+            [upload_id],
+        )
     counters = {"undo_removed": undone.removed, "undo_restored": undone.restored, "undo_left": left}
     transition(conn, upload_id, "undone", **counters)
     facts = asdict(undone) | {"undone_at": None, "left_rows": []}

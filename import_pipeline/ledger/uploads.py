@@ -149,8 +149,8 @@ def find_first_import(conn: psycopg.Connection, opened: OpenedUpload, dataset: D
     """The upload that published the same bytes the same way, so that this one is a `duplicate_file`.
 
     Same sha256, workspace, dataset, fingerprint and options (those that decide how rows are read), not
-    undone; for a dataset that updates, and for a correction, nothing else was published or undone there
-    since. Sure only under the publish lock.
+    undone; none of its rows was kept out by an upload that is undone now; for a dataset that updates, and
+    for a correction, nothing else was published or undone there since. Sure only under the publish lock.
 
     Returns:
         Its upload id: the first of several; None: import it.
@@ -163,10 +163,16 @@ def find_first_import(conn: psycopg.Connection, opened: OpenedUpload, dataset: D
           AND jsonb_strip_nulls(f.options - %(ignored)s::text[])
               = jsonb_strip_nulls(%(options)s::jsonb - %(ignored)s::text[])
           AND f.upload_id <> %(upload_id)s
-          AND NOT (%(depends)s AND EXISTS (
+          AND NOT EXISTS (
+              SELECT FROM imports.dependencies d JOIN imports.uploads o ON o.upload_id = d.depends_on
+              WHERE d.upload_id = f.upload_id AND o.state <> ALL(%(published)s))
+          AND NOT (%(depends)s AND CASE WHEN f.publish_number IS NOT NULL THEN EXISTS (
+              SELECT FROM imports.publish_numbers n
+              WHERE n.workspace = f.workspace AND n.dataset = f.dataset AND n.number > f.publish_number)
+            ELSE EXISTS (
               SELECT FROM imports.uploads o
               WHERE o.workspace = f.workspace AND o.dataset = f.dataset AND o.upload_id <> f.upload_id
-                AND (o.published_at > f.published_at OR o.undone_at > f.published_at)))
+                AND (o.published_at > f.published_at OR o.undone_at > f.published_at)) END)
         ORDER BY f.published_at LIMIT 1
         """,
         {

@@ -35,6 +35,7 @@ from import_pipeline.ledger.uploads import lock_table_of
 from import_pipeline.records import LeftCode, LeftRow, UndoneUpload
 
 LISTED_ROWS = 100
+_TRIGGER = "look for triggers or rules on the table that drop or change rows."
 
 
 def undo_upload(
@@ -161,7 +162,8 @@ class _Undoing:
 
     def _keep_referenced(self) -> None:
         """Let rows be that others point at; rows of the same table until nothing changes any more."""
-        changed_by_restoring = (*self.tables.loaded.columns, *CLAIMS)
+        loaded = self.tables.loaded
+        changed_by_restoring = (*(name for name in loaded.columns if name not in loaded.key), *CLAIMS)
         references = references_to(self.conn, self.tables.target)
         for reference in references:
             if touches(reference, changed_by_restoring):
@@ -186,7 +188,8 @@ class _Undoing:
         )
         if plain > (self.row.inserted or 0):
             raise self._unbalanced(
-                f"{plain} rows have nothing before them, and {self.row.inserted} were inserted"
+                f"{plain} rows would go where {self.row.inserted} were inserted",
+                "its images do not fit its rows: report it.",
             )
 
     def _left_rows(self) -> tuple[LeftRow, ...]:
@@ -216,10 +219,10 @@ class _Undoing:
         assert row is not None  # noqa: S101 - count(*) always gives a row
         return tuple(row)
 
-    def _unbalanced(self, what: str) -> CountsDoNotBalance:
+    def _unbalanced(self, what: str, why: str = _TRIGGER) -> CountsDoNotBalance:
         return CountsDoNotBalance(
             f"Undoing {self.row.upload_id!r} in table {self.tables.loaded.table!r}: {what}.",
-            remedy="Nothing was changed. Look for triggers or rules on the table that drop or change rows.",
+            remedy=f"Nothing was changed; {why}",
             upload_id=self.row.upload_id,
         )
 

@@ -14,7 +14,7 @@ from import_pipeline.storage.store import LocalStore
 from import_pipeline_tests.flow.loading.world import World
 
 EMPTIED = (
-    "DROP TABLE IF EXISTS things, seats; DROP FUNCTION IF EXISTS swallow, steal;"
+    "DROP TABLE IF EXISTS sales, things, seats; DROP FUNCTION IF EXISTS swallow, steal;"
     "TRUNCATE imports.uploads, imports.rejects, imports.row_history, imports.publish_numbers CASCADE"
 )
 
