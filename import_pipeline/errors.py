@@ -14,29 +14,39 @@ class ImportPipelineError(Exception):
     Attributes:
         code: closed-set code, documented in docs/error-codes.md.
         message: one sentence a person can read, naming file, row and column where known.
+        masked: the message for ledger, logs and Dagster (as is `str()`), if it is another one: without
+            what only the sender may see.
         remedy: what to do about it; empty if nothing can be done.
-        fields: the error's facts by name, JSON-friendly.
+        fields: the error's facts by name, JSON-friendly; for the sender.
     """
 
     code: str = "internal_error"
 
-    def __init__(self, message: str, *, remedy: str = "", code: str | None = None, **fields: Any):
+    def __init__(
+        self, message: str, *, remedy: str = "", code: str | None = None, masked: str = "", **fields: Any
+    ):
         self.message = message
+        self.masked = masked or message
         self.remedy = remedy
         self.fields = fields
         if code is not None:
             self.code = code
-        super().__init__(f"{message} {remedy}".strip())
+        super().__init__(f"{self.masked} {remedy}".strip())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep every field when an error crosses a process."""
-        return (_rebuild, (type(self), self.message, self.remedy, self.code, self.fields))
+        return (_rebuild, (type(self), self.message, self.remedy, self.code, self.masked, self.fields))
 
 
 def _rebuild(
-    kind: type[ImportPipelineError], message: str, remedy: str, code: str, fields: dict[str, Any]
+    kind: type[ImportPipelineError],
+    message: str,
+    remedy: str,
+    code: str,
+    masked: str,
+    fields: dict[str, Any],
 ) -> ImportPipelineError:
-    return kind(message, remedy=remedy, code=code, **fields)
+    return kind(message, remedy=remedy, code=code, masked=masked, **fields)
 
 
 class PermanentImportError(ImportPipelineError):

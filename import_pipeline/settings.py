@@ -6,9 +6,11 @@ service by service. Starting those services is services/running.py's.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,7 +43,25 @@ def _with_driver(value: Any) -> Any:
     return value
 
 
-DagsterUrl = Annotated[SecretStr | None, BeforeValidator(_with_driver)]
+def _readable_url(value: Any) -> Any:
+    """Refuse a URL that would be cut in the wrong places: parts of its password would show in messages.
+
+    Raises:
+        ValueError: says what is wrong, never what was given.
+    """
+    if not isinstance(value, str) or (not value.startswith("postgres") and "=" in value):
+        return value  # none, or libpq's own notation, `host=… password=…`
+    if re.match(r"postgres(ql)?(\+psycopg2)?://", value) is None:
+        raise ValueError("it has to begin with postgresql://")
+    parts = urlsplit(value)
+    rest = parts.path + parts.query + parts.fragment
+    if parts.netloc.count("@") > 1 or "@" in rest or re.search("%(?![0-9A-Fa-f]{2})", parts.netloc):
+        raise ValueError("special characters of its password are written percent-encoded, %40 for @")
+    return value
+
+
+DatabaseUrl = Annotated[SecretStr | None, BeforeValidator(_readable_url)]
+DagsterUrl = Annotated[SecretStr | None, BeforeValidator(_readable_url), BeforeValidator(_with_driver)]
 
 
 class Settings(BaseSettings):
@@ -56,10 +76,10 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path(".import_pipeline"), description="Folder of local services and their data.")
-    database_url: SecretStr | None = Field(
+    database_url: DatabaseUrl = Field(
         None, description="PostgreSQL for ledger, staging and dataset tables. Empty: the local one."
     )
-    owner_database_url: SecretStr | None = Field(
+    owner_database_url: DatabaseUrl = Field(
         None, description="Role that owns the schema; only `import-pipeline migrate` uses it."
     )
     dagster_database_url: DagsterUrl = Field(

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg import conninfo
 from psycopg import errors as pg
 
-from import_pipeline.errors import ConcurrentChange, DatabaseUnavailable
+from import_pipeline.errors import ConcurrentChange, ConfigurationError, DatabaseUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 10
 CONFLICTS = (pg.UniqueViolation, pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
@@ -19,8 +20,10 @@ def connect(url: str, *, application_name: str = "import_pipeline") -> psycopg.C
     """Open a connection; `with` commits at its end and rolls back on an error.
 
     Raises:
+        ConfigurationError: the URL is none; the cause, which quotes it, is cut off.
         DatabaseUnavailable: nothing answers, or it does not let us in.
     """
+    role_of(url)
     with translated_errors():
         return psycopg.connect(
             url,
@@ -28,6 +31,21 @@ def connect(url: str, *, application_name: str = "import_pipeline") -> psycopg.C
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             prepare_threshold=None,
         )
+
+
+def role_of(url: str) -> str:
+    """The role that a URL names, or nothing.
+
+    Raises:
+        ConfigurationError: it is no address of a database; the cause, which quotes it, is cut off.
+    """
+    try:
+        return str(conninfo.conninfo_to_dict(url).get("user", ""))
+    except psycopg.ProgrammingError:
+        raise ConfigurationError(
+            "The address of the database is not one that PostgreSQL understands.",
+            remedy="Set IMPORT_PIPELINE_DATABASE_URL to postgresql://role:password@host:port/database.",
+        ) from None
 
 
 @contextmanager

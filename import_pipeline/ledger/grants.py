@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import psycopg
-from psycopg import conninfo, sql
+from psycopg import sql
 
 from import_pipeline.errors import ConfigurationError
 from import_pipeline.ledger.access import hidden_tables
+from import_pipeline.ledger.connection import role_of
 from import_pipeline.settings import Settings
 
 WRITTEN_LEDGER = (
@@ -20,8 +21,8 @@ WRITE, READ = "SELECT, INSERT, UPDATE, DELETE", "SELECT"
 
 def loader_role(settings: Settings) -> str | None:
     """The role the pipeline runs as, if it is another than the owner's; else None."""
-    loader = _user(settings.require_database_url())
-    return None if loader == _user(settings.require_owner_database_url()) else loader
+    loader = role_of(settings.require_database_url())
+    return None if loader == role_of(settings.require_owner_database_url()) else loader
 
 
 def grant_loader(conn: psycopg.Connection, loader: str, tables: Sequence[str]) -> list[str]:
@@ -118,7 +119,3 @@ def _has(conn: psycopg.Connection, function: str, role: str, target: str, rights
 
 def _grant(rights: str, target: sql.Composable, role: sql.Identifier) -> sql.Composed:
     return sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), target, role)
-
-
-def _user(url: str) -> str:
-    return str(conninfo.conninfo_to_dict(url).get("user", ""))

@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import ConfigurationError, SchemaOutOfDate
 from import_pipeline.ledger.access import secure_dataset_table, secure_ledger
-from import_pipeline.ledger.connection import connect, translated_errors
+from import_pipeline.ledger.connection import connect, role_of, translated_errors
 from import_pipeline.ledger.dataset_tables import (
     Misfit,
     add_columns,
@@ -154,9 +154,8 @@ def _explained(owner_url: str) -> Iterator[None]:
         with translated_errors():
             yield
     except pg.InsufficientPrivilege as error:
-        user = psycopg.conninfo.conninfo_to_dict(owner_url).get("user", "")
         raise ConfigurationError(
-            f"Role {user!r} may not migrate: {error.diag.message_primary}.",
+            f"Role {role_of(owner_url)!r} may not migrate: {error.diag.message_primary}.",
             remedy="Set IMPORT_PIPELINE_OWNER_DATABASE_URL to the role that owns the tables.",
         ) from error
 

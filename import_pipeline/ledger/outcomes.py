@@ -214,5 +214,5 @@ def _write_error(conn: psycopg.Connection, upload_id: str, error: ImportPipeline
     conn.execute(
         "UPDATE imports.uploads SET error_code = %s, error_message = %s, error_remedy = %s"
         " WHERE upload_id = %s",
-        [error.code, one_line(error.message), one_line(error.remedy), upload_id],
+        [error.code, one_line(error.masked), one_line(error.remedy), upload_id],
     )

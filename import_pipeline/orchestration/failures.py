@@ -9,11 +9,15 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import duckdb
+import psycopg
+import pyarrow as pa
 from dagster import Failure, OpExecutionContext, RetryRequested
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import (
     DatasetChanged,
+    ImportFailed,
     ImportPipelineError,
     NoRoomOnDisk,
     PermanentImportError,
@@ -29,6 +33,8 @@ from import_pipeline.records import OpenedUpload
 
 MAX_RETRIES = 3
 FIRST_WAIT_SECONDS = 1.0
+# Errors whose messages quote the value that they stumble over.
+QUOTING = (ValueError, psycopg.Error, pa.ArrowException, duckdb.Error)
 
 
 @contextmanager
@@ -45,7 +51,12 @@ def step_session(
         Failure: anything else that was raised on purpose; Dagster does not retry it.
     """
     try:
-        with open_session(context, dataset) as session, _told_to_the_ledger(session), full_disk():
+        with (
+            open_session(context, dataset) as session,
+            _told_to_the_ledger(session),
+            full_disk(),
+            without_values(dataset),
+        ):
             if session.claim.action == "import":
                 session.require_time()
             if opened is not None:
@@ -95,6 +106,26 @@ def full_disk() -> Iterator[None]:
             raise
         remedy = "Free some space in the folder for temporary files."
         raise NoRoomOnDisk("The machine's disk is full.", remedy=remedy, needed=0, free=0) from error
+
+
+@contextmanager
+def without_values(dataset: Dataset) -> Iterator[None]:
+    """Errors that nobody foresaw without what they say, where a row of the dataset may be personal.
+
+    Raises:
+        ImportFailed: what kind of error it was; its traceback leads to where.
+    """
+    try:
+        yield
+    except QUOTING as error:
+        if not any(column.personal for column in dataset.columns):
+            raise
+        kind = f"{type(error).__module__}.{type(error).__qualname__}"
+        state = f" (SQLSTATE {error.sqlstate})" if isinstance(error, psycopg.Error) else ""
+        raise ImportFailed(
+            f"{kind}{state}: what it says is withheld, it may quote values of dataset {dataset.name!r}.",
+            remedy="The traceback shows where it was raised.",
+        ).with_traceback(error.__traceback__) from None
 
 
 def wait_seconds(retry_number: int, jitter: float) -> float:

@@ -6,6 +6,7 @@ the engineer's mistake and stops the import; it never turns into rejects or sile
 
 import copy
 import functools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,6 +24,8 @@ from import_pipeline.catalog.rules import RULES, describe_check
 from import_pipeline.errors import ImportFailed
 
 Severity = Literal["error", "warning"]
+
+_ERROR_NAME = re.compile(r"\w*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,15 +128,21 @@ def _failing(passed: pd.Series, rows: pd.Index) -> np.ndarray:
 
 
 def _broken(dataset: Dataset, column: str, error: SchemaError) -> ImportFailed:
+    """What is wrong with the model; what was raised may quote values, which only `check` shows."""
     place = f"column {column!r}" if column else "the model"
+    said = ""
     if error.reason_code is SchemaErrorReason.CHECK_ERROR:
-        what = f"check {getattr(error.check, 'name', None)!r} raised {error.failure_cases}"
+        what = f"check {getattr(error.check, 'name', None)!r} raised "
+        said = str(error.failure_cases)
     elif error.reason_code is SchemaErrorReason.DATAFRAME_CHECK:
         what = f"check {error.check.name!r} does not answer with one boolean a row"
     else:
-        what = f"pandera reports {error.reason_code}: {error}"
+        what, said = f"pandera reports {error.reason_code}: ", str(error)
+    opening = f"Dataset {dataset.name!r} ({dataset.where}), {place}: {what}"
+    personal = any(c.personal for c in dataset.columns)
     return ImportFailed(
-        f"Dataset {dataset.name!r} ({dataset.where}), {place}: {what}.",
+        f"{opening}{said}.",
+        masked=f"{opening}{_ERROR_NAME.match(said)[0]}…" if said and personal else "",  # type: ignore[index]
         remedy="Correct the model; then launch the upload again.",
         dataset=dataset.name,
         column=column,

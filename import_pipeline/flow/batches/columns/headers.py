@@ -133,7 +133,8 @@ def map_header(
     _refuse_duplicates(theirs, found, file_name)
     missing = [c.name for c in dataset.columns if c.required and c.name not in found]
     if missing:
-        raise _missing(missing, theirs, dataset, file_name)
+        masked = "" if found else _without_header(file_name, dataset, len(theirs))
+        raise _missing(missing, theirs, dataset, file_name, masked)
     mapping = {column.name: found[column.name][0] for column in dataset.columns if column.name in found}
     unknown = tuple(p for p in range(len(theirs)) if p not in mapping.values())
     named = [theirs[p].strip(WHITE_SPACE) for p in unknown if theirs[p].strip(WHITE_SPACE)]
@@ -142,6 +143,7 @@ def map_header(
             told("{file} has columns that {dataset} does not know: {headers}.",
                  file=file_name, dataset=dataset.name, headers=_listed(named)),
             remedy=told("Remove or rename them and send the file again."),
+            masked="" if found else _without_header(file_name, dataset, len(named)),
             headers=named,
         )  # fmt: skip
     return MappedHeader(header, mapping, unknown, ours)
@@ -161,7 +163,16 @@ def _refuse_duplicates(header: Sequence[str], found: dict[str, list[int]], file_
             )  # fmt: skip
 
 
-def _missing(missing: list[str], header: Sequence[str], dataset: Dataset, file_name: str) -> MissingColumns:
+def _without_header(file_name: str, dataset: Dataset, cells: int) -> str:
+    """The refusal for all but the sender: with no known name in it, the row may be one of a person."""
+    if not any(column.personal for column in dataset.columns):
+        return ""
+    return f"{file_name}: none of its {cells} headers names a column of {dataset.name}."
+
+
+def _missing(
+    missing: list[str], header: Sequence[str], dataset: Dataset, file_name: str, masked: str
+) -> MissingColumns:
     """The refusal, naming for each missing column the headers that look most like it."""
     by_name = {normalise_header(cell): cell.strip(WHITE_SPACE) for cell in header}
     by_name.pop("", None)
@@ -186,6 +197,7 @@ def _missing(missing: list[str], header: Sequence[str], dataset: Dataset, file_n
             "Name the column so in the header. If the columns found are not what the file holds, "
             "state the option delimiter, encoding or header-row."
         ),
+        masked=masked,
         missing=missing,
         found=found,
         nearest=nearest,
