@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import NotReimportable
 from import_pipeline.flow.arrivals.originals import locate_original
 from import_pipeline.flow.arrivals.reimports import reimport_arrival
@@ -37,18 +38,23 @@ class ReimportedUpload:
     new: bool
 
 
-def reimport(conn: psycopg.Connection, bucket: Bucket, row: UploadRow) -> ReimportedUpload:
+def reimport(
+    conn: psycopg.Connection, bucket: Bucket, row: UploadRow, dataset: Dataset | None
+) -> ReimportedUpload:
     """Record an upload that brings `row` in again, with its own copy of the original. Commits.
 
     One that is on its way already is not doubled. Killed in between, it leaves a copy that the next try
     writes over.
 
+    Args:
+        dataset: the upload's; None if there is none of that name any more.
+
     Raises:
-        NotReimportable: it is not published, it is a correction, or its original is
+        NotReimportable: it is not published, it is a correction, its rows have no key, or its original is
             gone; the remedy says what to do instead.
         StorageUnavailable: the store does not answer.
     """
-    _require_reimportable(row)
+    _require_reimportable(row, dataset)
     before = reimports_of(conn, row.upload_id)
     under_way = [one for one in before if one.state in OPEN_STATES]
     if under_way:
@@ -70,7 +76,7 @@ def reimport(conn: psycopg.Connection, bucket: Bucket, row: UploadRow) -> Reimpo
     return ReimportedUpload(arrival.upload_id, arrival.short_id, row.upload_id, row.file_name, new)
 
 
-def _require_reimportable(row: UploadRow) -> None:
+def _require_reimportable(row: UploadRow, dataset: Dataset | None) -> None:
     name = row.short_id
     state = row.state.replace("_", " ")
     if row.state in RERUN_STATES:
@@ -80,6 +86,16 @@ def _require_reimportable(row: UploadRow) -> None:
         )
     if row.state not in PUBLISHED_STATES:
         raise _refused(f"{row.upload_id} is {state}, not published.", "Wait until it is.")
+    if dataset is None:
+        raise _refused(
+            f"There is no dataset {row.dataset!r} any more.",
+            "Declare it again; IMPORT_PIPELINE_DATASETS names where datasets are.",
+        )
+    if not dataset.key:
+        raise _refused(
+            f"Rows of {dataset.name} have no key: all rows of {row.upload_id} would come in a second time.",
+            "It lacks none because of another upload; look for what else took them out.",
+        )
     if row.details.get("split", {}).get("targets"):
         raise _refused(
             f"{row.upload_id} is a correction: each of its rows puts a reject right, and does so once.",

@@ -14,7 +14,7 @@ def undo_sentences(undone: UndoneUpload, file_name: str) -> list[str]:
     verb = "Would be undone" if undone.dry_run else "Undone"
     said = [
         f"{verb}: {file_name} ({undone.upload_id}); {_rows(undone.removed)} taken out, "
-        f"{_rows(undone.restored)} again as before."
+        f"{_rows(undone.restored)} put back as before."
     ]
     said += [
         f"{_rows(count)} left: {WHY_LEFT[code]}." for code, count in sorted(undone.left.items()) if count

@@ -83,7 +83,7 @@ def reimport(
     For uploads that lack rows since another one was undone: each comes in as an upload of its own, and
     rows that are there already are not loaded twice. An archive stands for the published files in it.
     """
-    from import_pipeline.cli.connecting import open_bucket, open_ledger
+    from import_pipeline.cli.connecting import datasets_of, open_bucket, open_ledger
     from import_pipeline.cli.naming import choose_upload
     from import_pipeline.ledger.members import instead_of_archives
     from import_pipeline.ledger.states import PUBLISHED_STATES
@@ -91,7 +91,7 @@ def reimport(
     from import_pipeline.settings import load_settings
 
     settings = load_settings()
-    bucket = open_bucket(settings)
+    datasets, bucket = datasets_of(settings), open_bucket(settings)
     done: list[ReimportedUpload] = []
     refused = 0
     with open_ledger(settings) as conn:
@@ -100,7 +100,7 @@ def reimport(
         conn.commit()
         for row in chosen:
             try:
-                done.append(bring_in(conn, bucket, row))
+                done.append(bring_in(conn, bucket, row, datasets.get(row.dataset or "")))
             except NotReimportable as error:
                 refused += 1
                 show_error(error)
@@ -163,10 +163,14 @@ def _show(row: UploadRow, preview: UndoneUpload) -> None:
 
 
 def _confirmed(uploads: int) -> bool:
-    if not sys.stdin.isatty():
+    if not _is_terminal():
         warn("Nobody is there to be asked; say --yes to undo without.")
         return False
     return typer.confirm("Undo it?" if uploads == 1 else f"Undo all {uploads} files?", err=True)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _launch_and_follow(

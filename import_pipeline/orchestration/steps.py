@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from import_pipeline.errors import TableDoesNotFit
 from import_pipeline.flow.arrivals.options import merged_options, read_statement, require_applicable
+from import_pipeline.flow.arrivals.reimports import reimport_options
 from import_pipeline.flow.batches.archives.listing import nested
 from import_pipeline.flow.batches.opening import inspect_file, refuse_too_large
 from import_pipeline.flow.batches.recognising.formats import recognise
@@ -194,9 +195,9 @@ def _inspect(
             name = facts.name if row.parent is None else None
             ledger.set_columns(conn, row.upload_id, human_name=name, uploaded_by=facts.uploaded_by)
             dry_run = dry_run or owes_dry_run(conn, row)
-        # The same bytes are published: a reimport would be a duplicate of the upload that it repeats.
-        again = row.reimport_of is not None
-        options = merged_options(statement, defaults=session.dataset.defaults, dry_run=dry_run, force=again)
+        options = merged_options(statement, defaults=session.dataset.defaults, dry_run=dry_run)
+        if row.reimport_of is not None:
+            options = reimport_options(options, session.dataset)
         require_applicable(options, session.dataset)
         source, dataset = original.source, session.dataset
         refuse_too_large(source, dataset)

@@ -77,11 +77,18 @@ def test_dev_imports_what_is_dropped_and_ctrl_c_stops_all_of_it(home: Path, lead
             [COMMAND, "import", str(leads_file), "-d", "leads", "-w", "acme", "--json"],
             capture_output=True, text=True, check=False, env=env,
         )  # fmt: skip
+        undone = subprocess.run(
+            [COMMAND, "undo", leads_file.name, "--yes", "--json"],
+            capture_output=True, text=True, check=False, env=env,
+        )  # fmt: skip
         looked = subprocess.run([COMMAND, "doctor"], capture_output=True, text=True, check=False, env=env)
 
         assert imported.returncode == 3, imported.stderr
         row = json.loads(imported.stdout)
         assert (row["read"], row["inserted"], row["duplicate"], row["rejected"]) == (3, 1, 1, 1)
+        assert undone.returncode == 0, undone.stderr
+        [row] = json.loads(undone.stdout)
+        assert (row["state"], row["undo_removed"]) == ("undone", 1)
         assert looked.returncode == 0, looked.stdout
         dev.send_signal(signal.SIGINT)
         assert dev.wait(120) == 130

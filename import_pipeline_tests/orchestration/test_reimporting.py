@@ -17,7 +17,7 @@ def again(world: World, upload_id: str) -> ReimportedUpload:
     with connect(world.settings.require_database_url()) as conn:
         row = get_upload(conn, upload_id)
         assert row is not None
-        return reimport(conn, Bucket(world.s3, world.bucket), row)
+        return reimport(conn, Bucket(world.s3, world.bucket), row, world.datasets[str(row.dataset)])
 
 
 def row_of(world: World, upload_id: str) -> dict[str, Any]:

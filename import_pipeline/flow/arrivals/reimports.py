@@ -4,8 +4,10 @@ Pure decisions; copying the original and telling the ledger is `import_pipeline/
 no second run of the same upload stands in docs/adr/0013-a-reimport-is-an-upload-of-its-own.md.
 """
 
+from dataclasses import replace
 from typing import Protocol
 
+from import_pipeline.catalog.dataset import Dataset, SenderOptions
 from import_pipeline.flow.arrivals.decision import Arrival
 from import_pipeline.flow.arrivals.identity import identity, short_id, upload_id
 from import_pipeline.records import ListedObject
@@ -66,3 +68,13 @@ def reimport_arrival(upload: Repeated, number: int) -> Arrival:
         parent=upload.parent,
         member=upload.member,
     )
+
+
+def reimport_options(options: SenderOptions, dataset: Dataset) -> SenderOptions:
+    """How a file is brought in again: never a duplicate of the upload that it repeats.
+
+    Rows that the table has are that upload's own, for the most part: where the dataset would reject them,
+    they are skipped.
+    """
+    rejects = dataset.existing_for(options) == "reject"
+    return replace(options, force=True, on_existing="skip" if rejects else options.on_existing)

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.catalog.discovery import load_datasets
 from import_pipeline.flow.arrivals.identity import identity, short_id, upload_id
-from import_pipeline.flow.arrivals.reimports import reimport_arrival
+from import_pipeline.flow.arrivals.reimports import reimport_arrival, reimport_options
 from import_pipeline.records import ListedObject
 
 LISTED = ListedObject("b", "uploads/acme/leads/sub/a.csv", "e", 9, datetime(2026, 3, 1, tzinfo=UTC), "v1")
@@ -46,3 +48,14 @@ def test_a_long_path_with_an_at_sign_stays_as_it_was_named() -> None:
     again = reimport_arrival(row, 1)
 
     assert again.upload_id.rsplit("@", 1)[0] == row.upload_id.rsplit("@", 1)[0]
+
+
+def test_rows_of_its_own_that_are_there_are_not_handed_back_by_a_dataset_that_rejects_keys() -> None:
+    leads, vehicles = (load_datasets("")[name] for name in ("leads", "vehicles"))
+    assert vehicles.existing_for(SenderOptions()) == "reject"
+
+    assert reimport_options(SenderOptions(decimal=","), vehicles) == SenderOptions(
+        decimal=",", on_existing="skip", force=True
+    )
+    assert reimport_options(SenderOptions(on_existing="update"), vehicles).on_existing == "update"
+    assert reimport_options(SenderOptions(), leads) == SenderOptions(force=True)
