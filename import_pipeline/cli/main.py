@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from import_pipeline.cli import (
+    bucket,
     catalog,
     checking,
     demo,
@@ -16,6 +17,7 @@ from import_pipeline.cli import (
     looking,
     migrating,
     readers,
+    reconciling,
     sending,
     serving,
     steering,
@@ -68,6 +70,8 @@ app.command("cancel", rich_help_panel=RUN)(steering.cancel)
 app.command("retry", rich_help_panel=RUN)(steering.retry)
 app.command("undo", rich_help_panel=RUN)(undoing.undo)
 app.command("reimport", rich_help_panel=RUN)(undoing.reimport)
+app.command("reconcile", rich_help_panel=RUN)(reconciling.reconcile)
+app.add_typer(bucket.app, name="bucket", rich_help_panel=RUN)
 app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command("migrate", rich_help_panel=RUN)(migrating.migrate)
 app.add_typer(readers.app, name="readers", rich_help_panel=RUN)

@@ -201,6 +201,25 @@ def forget_objects(
     _note(conn, [upload_id for (upload_id,) in rows], f"Its {what} was kept for {days} days and is deleted.")
 
 
+def note_recovered(conn: psycopg.Connection, places: Mapping[str, str | None]) -> None:
+    """Keep where recovered originals lie: by upload id, the key in a place of ours, if it is in one."""
+    conn.execute(
+        "UPDATE imports.uploads AS u SET original_key = f.key FROM unnest(%s::text[], %s::text[])"
+        " AS f (upload_id, key) WHERE u.upload_id = f.upload_id",
+        [list(places), list(places.values())],
+    )
+    _note(conn, list(places), "Found in the bucket after the database was restored.")
+
+
+def set_launch_numbers(conn: psycopg.Connection, numbers: Mapping[str, int]) -> None:
+    """Give uploads that were just recorded the number of their next launch, by upload id."""
+    conn.execute(
+        "UPDATE imports.uploads AS u SET launch_number = n.number FROM unnest(%s::text[], %s::int[])"
+        " AS n (upload_id, number) WHERE u.upload_id = n.upload_id AND u.state = 'detected'",
+        [list(numbers), list(numbers.values())],
+    )
+
+
 def delete_events(conn: psycopg.Connection, before: datetime, limit: int) -> int:
     """Delete at most `limit` lines of timelines older than a moment, of uploads that are finished.
 

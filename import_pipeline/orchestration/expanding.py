@@ -9,11 +9,14 @@ from import_pipeline.flow.arrivals.members import member_arrivals
 from import_pipeline.flow.batches.archives.listing import list_members
 from import_pipeline.flow.batches.sources.source import HashingSource
 from import_pipeline.flow.reports.expansion import write_expansion
+from import_pipeline.ledger.arrivals import unknown_identities
 from import_pipeline.ledger.claims import guard
+from import_pipeline.ledger.housekeeping import set_launch_numbers
 from import_pipeline.ledger.members import record_expanded
 from import_pipeline.ledger.outcomes import mark_reported
 from import_pipeline.ledger.rows import UploadRow
 from import_pipeline.orchestration.originals import FoundOriginal, require_checksum
+from import_pipeline.orchestration.recovering import next_launches
 from import_pipeline.orchestration.session import Session
 from import_pipeline.orchestration.tags import imported_key
 
@@ -50,6 +53,10 @@ def expand(
         },
     )
     with session.ledger() as conn:
+        unknown = set(unknown_identities(conn, [member.identity for member in members]))
+    fresh = [member.upload_id for member in members if member.identity in unknown]
+    launches = next_launches(session.context.instance, fresh)
+    with session.ledger() as conn:
         guard(conn, session.upload_id, session.token)
         new = record_expanded(
             conn,
@@ -60,6 +67,7 @@ def expand(
             sha256=sha256,
             options=options,
         )
+        set_launch_numbers(conn, launches)
         mark_reported(conn, row.upload_id, prefix, session.token)
     session.context.log.info(
         f"{row.file_name} is an archive: its {len(members)} files are uploads now ({new} new), and the "

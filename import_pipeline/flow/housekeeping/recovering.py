@@ -1,0 +1,134 @@
+"""After a database was restored: originals that the ledger does not know, wherever they lie by now.
+
+An original in `archive/` or `quarantine/` says itself what it was in `uploads/`, so it gets the identity,
+upload id and places it had. Launching what is recorded is the sensor's.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+import psycopg
+
+from import_pipeline.flow.arrivals.decision import Arrival, classify
+from import_pipeline.flow.arrivals.identity import identity, parse_key, short_id
+from import_pipeline.flow.housekeeping.house import UPLOADS_A_CHUNK, chunks
+from import_pipeline.ledger.arrivals import record_arrivals, unknown_identities
+from import_pipeline.ledger.housekeeping import known_short_ids, note_recovered, set_launch_numbers
+from import_pipeline.records import ListedObject
+from import_pipeline.storage.bucket import Bucket
+from import_pipeline.storage.metadata import origin_of
+from import_pipeline.storage.places import ARCHIVE, QUARANTINE, UPLOADS, OwnedPlace, owned_place
+
+
+@dataclass(frozen=True)
+class FoundOriginal:
+    """An original that the ledger does not know; `kept_at`: its place of ours, None while in `uploads/`."""
+
+    arrival: Arrival
+    kept_at: str | None
+
+
+@dataclass(frozen=True)
+class FoundOriginals:
+    """What lies in the bucket and is not in the ledger.
+
+    Attributes:
+        originals: oldest first.
+        nameless: keys of originals in a place of ours that do not say what they were.
+    """
+
+    originals: tuple[FoundOriginal, ...]
+    nameless: tuple[str, ...]
+
+
+def find_unknown(
+    conn: psycopg.Connection,
+    bucket: Bucket,
+    *,
+    datasets: Collection[str],
+    workspaces: Collection[str] | None,
+    since: datetime | None = None,
+) -> FoundOriginals:
+    """Originals below `uploads/`, `archive/` and `quarantine/` that the ledger does not know.
+
+    Args:
+        workspaces: those that may import; None: every valid name.
+        since: only objects that came to their place at or after it.
+
+    Raises:
+        StorageUnavailable: a listing failed, which is never "nothing there".
+    """
+    kept: dict[str, str] = {}
+    nameless: list[str] = []
+    unknown: list[ListedObject] = []
+    for some in chunks(_since(bucket.list_objects(UPLOADS), since), 1000):
+        unknown += _unknown(conn, some)
+    for place in (ARCHIVE, QUARANTINE):
+        for owned, copy in _unknown_copies(conn, _since(bucket.list_objects(place), since)):
+            original = _told_by(bucket, owned, copy)
+            if original is None:
+                nameless.append(copy.key)
+            elif _unknown(conn, [original]):
+                unknown.append(original)
+                kept[identity(original)] = copy.key
+    arrivals = classify(unknown, datasets=datasets, workspaces=workspaces, known=())
+    return FoundOriginals(
+        tuple(FoundOriginal(arrival, kept.get(arrival.identity)) for arrival in arrivals), tuple(nameless)
+    )
+
+
+def record_found(
+    conn: psycopg.Connection, found: Iterable[FoundOriginal], launches: Mapping[str, int]
+) -> int:
+    """Record originals as new uploads, for the sensor to launch. Commits nothing.
+
+    Args:
+        launches: the launch number of an upload that Dagster remembers runs of: one that it has none of.
+
+    Returns:
+        Number of uploads that were new.
+    """
+    originals = list(found)
+    new = record_arrivals(conn, [one.arrival for one in originals])
+    note_recovered(conn, {one.arrival.upload_id: one.kept_at for one in originals})
+    set_launch_numbers(conn, launches)
+    return new
+
+
+def is_of(place: OwnedPlace, original: ListedObject) -> bool:
+    """Whether an original is the one that a place was made for; what it says of itself may be made up."""
+    parts = parse_key(original.key)
+    same_dataset = place.dataset is None or place.dataset == parts.dataset
+    return (
+        short_id(identity(original)) == place.short_id and parts.workspace == place.workspace and same_dataset
+    )
+
+
+def _since(listed: Iterable[ListedObject], since: datetime | None) -> Iterator[ListedObject]:
+    return (one for one in listed if since is None or one.last_modified >= since)
+
+
+def _unknown(conn: psycopg.Connection, listed: Iterable[ListedObject]) -> list[ListedObject]:
+    by_identity = {identity(one): one for one in listed}
+    return [by_identity[found] for found in unknown_identities(conn, list(by_identity))]
+
+
+def _unknown_copies(
+    conn: psycopg.Connection, listed: Iterable[ListedObject]
+) -> Iterator[tuple[OwnedPlace, ListedObject]]:
+    """The first object of each place whose short id the ledger does not know."""
+    owned = ((owned_place(one.key), one) for one in listed)
+    firsts = ((place, next(group)[1]) for place, group in groupby(owned, key=lambda pair: pair[0]))
+    ours = ((place, one) for place, one in firsts if place is not None)
+    for some in chunks(ours, UPLOADS_A_CHUNK):
+        known = known_short_ids(conn, {place.short_id for place, _ in some})
+        yield from ((place, one) for place, one in some if not known[place.short_id])
+
+
+def _told_by(bucket: Bucket, place: OwnedPlace, copy: ListedObject) -> ListedObject | None:
+    """The original that a copy was, as it says itself; None if it does not say, or says another."""
+    found = bucket.head(copy.key)
+    original = None if found is None else origin_of(found[1], copy)
+    return original if original is not None and is_of(place, original) else None
