@@ -96,6 +96,10 @@ class Settings(BaseSettings):
         description="SQS queue that the bucket sends its notifications to: files are noticed by its messages, "
         "and by a listing every 15 minutes. Empty: by listing alone.",
     )
+    kms_key_id: str | None = Field(
+        None,
+        description="KMS key that encrypts whatever the pipeline writes. Empty: as the bucket is set up.",
+    )
     datasets: str = Field(
         "", description="Modules or folders with datasets of your own, separated by commas."
     )

@@ -76,6 +76,7 @@ def _look_at_bucket(settings: Settings) -> Iterator[Finding]:
     from botocore.exceptions import ClientError
 
     from import_pipeline.cli.connecting import open_bucket
+    from import_pipeline.storage.conditions import probe
 
     bucket = open_bucket(settings)
     where = settings.aws_endpoint_url or f"AWS, {settings.aws_region}"
@@ -84,6 +85,7 @@ def _look_at_bucket(settings: Settings) -> Iterator[Finding]:
         bucket.put_bytes(PROBE_KEY, b"doctor")
         bucket.get_bytes(PROBE_KEY)
         bucket.delete_prefix(PROBE_KEY)
+        conditional = probe(bucket.client, bucket.name)
     except ClientError as error:
         answer = error.response.get("Error", {})
         yield Finding(
@@ -94,6 +96,7 @@ def _look_at_bucket(settings: Settings) -> Iterator[Finding]:
         )
         return
     yield Finding("S3", True, f"bucket {bucket.name} at {where}: list, write, read and delete work")
+    yield _judge_deletes(conditional)
 
 
 def _look_at_queue(settings: Settings) -> Iterator[Finding]:
@@ -113,6 +116,17 @@ def _look_at_queue(settings: Settings) -> Iterator[Finding]:
     name = facts.dead_letter_queue.rsplit(":", 1)[-1]
     text = f"{facts.waiting} messages wait, {facts.in_flight} are in flight; dead letters go to {name}"
     yield Finding("queue", True, f"{settings.queue_url}: {text} after {facts.most_receives} receives")
+
+
+def _judge_deletes(conditional: bool) -> Finding:
+    if conditional:
+        return Finding("conditional deletes", True, "the store honours If-Match: finished originals move")
+    return Finding(
+        "conditional deletes",
+        False,
+        "the store deletes an object though its ETag is another, or refuses If-Match",
+        "Finished originals are copied and stay in uploads/; switch on versioning, with which they move.",
+    )
 
 
 def _look_at_database(settings: Settings) -> Iterator[Finding]:

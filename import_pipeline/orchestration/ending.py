@@ -29,7 +29,7 @@ from import_pipeline.orchestration.metadata import (
     rejected_metadata,
     unpublished_metadata,
 )
-from import_pipeline.orchestration.originals import deletable_original, settle_archive
+from import_pipeline.orchestration.originals import deletable_original, settle_archive, warn_if_kept
 from import_pipeline.orchestration.session import Session
 from import_pipeline.orchestration.tags import imported_key
 from import_pipeline.records import (
@@ -82,6 +82,7 @@ def report(
     )
     own = session.claim.row.parent is None and session.dataset.keep_original
     moved = archive_original(session.bucket, opened, opened.source) if own else None
+    warn_if_kept(session, moved)
     with session.ledger() as conn:
         lock_owned(conn, session.upload_id, session.token)
         save_row_errors(
@@ -108,7 +109,7 @@ def finish(session: Session, opened: OpenedUpload, reported: ReportedUpload) -> 
         mark_reported(conn, session.upload_id, reported.prefix, session.token)
         deletable = deletable_original(session, conn, opened)
     if deletable is not None:
-        archive_original(session.bucket, opened, deletable, keep=False)
+        warn_if_kept(session, archive_original(session.bucket, opened, deletable, keep=False))
     with session.ledger() as conn:
         drop_staging(conn, replace(opened, token=session.token))
     session.bucket.delete_prefix(upload_staging_prefix(session.dataset.name, opened.short_id))
@@ -134,7 +135,9 @@ def refuse(session: Session, error: PermanentImportError) -> None:
     if row.parent is None and not isinstance(error, ObjectVanished | OverwrittenBeforeRead):
         source = locate_original(session.bucket, row)
         if source is not None:
-            key = quarantine_original(session.bucket, row, source).key
+            moved = quarantine_original(session.bucket, row, source)
+            warn_if_kept(session, moved)
+            key = moved.key
     with session.ledger() as conn:
         record_refused(conn, session.upload_id, error, session.token)
         mark_moved(conn, session.upload_id, key)

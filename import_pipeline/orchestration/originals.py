@@ -12,6 +12,7 @@ import psycopg
 from import_pipeline.errors import ChecksumMismatch, ConcurrentChange, ObjectVanished, OverwrittenBeforeRead
 from import_pipeline.flow.arrivals.members import place_of_archive
 from import_pipeline.flow.arrivals.originals import (
+    MovedOriginal,
     archive_original,
     locate_original,
     quarantine_original,
@@ -112,7 +113,18 @@ def settle_archive(session: Session, conn: psycopg.Connection) -> None:
     if source is None:
         return
     put = archive_original if place == "archive" else quarantine_original
-    mark_moved(conn, archive.upload_id, put(session.bucket, archive, source).key)
+    moved = put(session.bucket, archive, source)
+    warn_if_kept(session, moved)
+    mark_moved(conn, archive.upload_id, moved.key)
+
+
+def warn_if_kept(session: Session, moved: MovedOriginal | None) -> None:
+    """Say that an original stays, in a store where nobody can delete exactly it."""
+    if moved is not None and moved.outcome == "kept":
+        session.context.log.warning(
+            "The original stays in uploads/: this store does not delete on condition, so a newer file at its "
+            "key could be lost. Type `import-pipeline doctor`."
+        )
 
 
 def deletable_original(

@@ -28,13 +28,17 @@ MIB = 1024**2
 CHUNK_BYTES = 8 * MIB
 RESUMES = 4
 BROKEN_BODY = (IncompleteReadError, ResponseStreamingError, ReadTimeoutError)
+WRITES = ("PutObject", "CopyObject", "CreateMultipartUpload")
 NOT_THERE = (404, 405)  # 405: the version is a delete marker
 
 
 def s3_client(settings: Settings) -> Any:
-    """A boto3 client for the store of `settings`: signature v4, short time-outs, standard retries."""
+    """A boto3 client for the store of `settings`: signature v4, short time-outs, standard retries.
+
+    Whatever it writes has a checksum, which the store compares, and is encrypted with the settings' key.
+    """
     secret, token = settings.aws_secret_access_key, settings.aws_session_token
-    return boto3.Session().client(
+    client = boto3.Session().client(
         "s3",
         endpoint_url=settings.aws_endpoint_url,
         region_name=settings.aws_region,
@@ -47,9 +51,17 @@ def s3_client(settings: Settings) -> Any:
             read_timeout=60,
             retries={"mode": "standard", "max_attempts": 5},
             max_pool_connections=16,
+            request_checksum_calculation="when_supported",
             s3={"addressing_style": "path"} if settings.aws_endpoint_url else {},
         ),
     )
+    if settings.kms_key_id:
+        encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key_id}
+        for operation in WRITES:
+            client.meta.events.register(
+                f"before-parameter-build.s3.{operation}", lambda params, **_: params.update(encrypted)
+            )
+    return client
 
 
 class Bucket:

@@ -11,14 +11,14 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from import_pipeline.records import ListedObject
+from import_pipeline.storage.conditions import deletes_on_condition
 from import_pipeline.storage.faults import answer, status, storage_errors, unavailable
 from import_pipeline.storage.metadata import with_origin
 
-Moved = Literal["moved", "gone", "newer_arrival"]
+Moved = Literal["moved", "gone", "newer_arrival", "kept"]
 Copied = Literal["copied", "gone", "newer_arrival"]
 MAXIMUM_PARTS = 10_000
 PARALLEL_PARTS = 4
-NO_CONDITIONAL_DELETE = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest", "400", "501"})
 KEPT_HEADERS = (
     "ContentType", "ContentEncoding", "ContentDisposition", "ContentLanguage", "CacheControl", "Metadata",
 )  # fmt: skip
@@ -32,7 +32,8 @@ def move_object(client: Any, source: ListedObject, target_key: str, *, part_byte
 
     Returns:
         `moved`; `gone` if the original is not there (moved before, or deleted); `newer_arrival` if
-        another object has its key by now, which stays untouched.
+        another object has its key by now, which stays untouched; `kept`: copied, but the original
+        stays, see `delete_object`.
 
     Raises:
         StorageUnavailable: the store does not answer, or the copy is not like the original.
@@ -72,33 +73,24 @@ def copy_object(client: Any, source: ListedObject, target_key: str, *, part_byte
 def delete_object(client: Any, source: ListedObject) -> Moved:
     """Delete exactly this object: by its version, else on condition of its ETag.
 
-    The same bytes dropped again have the same ETag, so LastModified is compared first. A store that
-    refuses a conditional delete gets a plain one right after that look: there, an object written in
-    the milliseconds between the two is lost (`import-pipeline doctor` says whether yours is one).
+    The same bytes dropped again have the same ETag, so LastModified is compared first. In a store that
+    does not delete on condition the original stays (`kept`): an object written between that look and a
+    plain delete would be lost. The sensor knows it, and does not import it again.
     """
     try:
         with storage_errors(f"delete {source.key}"):
             if source.version_id:
                 client.delete_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
                 return "moved"
-            if not _is_still(client, source) or not _delete_on_condition(client, source):
+            conditional = deletes_on_condition(client, source.bucket)
+            if not _is_still(client, source):
                 return "newer_arrival"
+            if not conditional:
+                return "kept"
+            client.delete_object(Bucket=source.bucket, Key=source.key, IfMatch=f'"{source.etag}"')
     except ClientError as error:
         return _without_original(error)
     return "moved"
-
-
-def _delete_on_condition(client: Any, source: ListedObject) -> bool:
-    """Delete; whether it still was that object, in a store that cannot tell by itself."""
-    try:
-        client.delete_object(Bucket=source.bucket, Key=source.key, IfMatch=f'"{source.etag}"')
-    except ClientError as error:
-        if status(error) != 501 and answer(error) not in NO_CONDITIONAL_DELETE:
-            raise
-        if not _is_still(client, source):
-            return False
-        client.delete_object(Bucket=source.bucket, Key=source.key)
-    return True
 
 
 def _is_still(client: Any, source: ListedObject) -> bool:

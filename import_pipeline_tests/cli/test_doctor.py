@@ -6,6 +6,7 @@ from import_pipeline.cli.doctor import Finding, examine
 from import_pipeline.orchestration.control import open_instance, set_pool_limits
 from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.settings import Settings, load_settings
+from import_pipeline.storage import conditions
 from import_pipeline_tests.ledger.conftest import add, move
 from import_pipeline_tests.queues import queue_of
 
@@ -24,12 +25,22 @@ def test_what_works_is_ok_and_what_is_missing_says_what_to_do(settings):
     assert all(found[name].remedy for name in wrong)
     assert {
         "S3",
+        "conditional deletes",
         "PostgreSQL",
         "tables",
         "Dagster storage",
         "disk",
         "ignored uploads",
     } <= found.keys() - wrong
+
+
+def test_a_store_that_ignores_conditions_on_deletes_is_named_with_what_follows(settings, monkeypatch):
+    monkeypatch.setattr(conditions, "_delete", lambda client, place, etag: 204)
+
+    found = findings(settings)["conditional deletes"]
+
+    assert not found.ok
+    assert "stay in uploads/" in found.remedy
 
 
 def test_pool_limits_are_ok_once_they_are_set(settings):

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from import_pipeline.errors import StorageUnavailable
 from import_pipeline.records import ListedObject
+from import_pipeline.storage import conditions
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline.storage.metadata import encode_metadata, origin_of
 
@@ -17,6 +18,8 @@ MIB = 1024**2
 
 @pytest.fixture
 def bucket(s3, bucket_name: str) -> Bucket:
+    """A bucket whose store has been asked already whether it deletes on condition."""
+    conditions.deletes_on_condition(s3, bucket_name)
     return Bucket(s3, bucket_name)
 
 
@@ -120,24 +123,54 @@ def test_a_pinned_version_goes_and_the_newer_version_stays(services, bucket: Buc
     assert bucket.get_bytes(KEY) == b"newer"
 
 
+def refuses(arguments: dict[str, Any], real: Any) -> Any:
+    """A store that knows no conditional delete and says so."""
+    answer = {"Error": {"Code": "NotImplemented"}, "ResponseMetadata": {"HTTPStatusCode": 501}}
+    raise ClientError(answer, "DeleteObject")
+
+
+def ignores(arguments: dict[str, Any], real: Any) -> Any:
+    """A store that deletes whatever has the key."""
+    return real(**{name: value for name, value in arguments.items() if name != "IfMatch"})
+
+
+@pytest.mark.parametrize("answers", [refuses, ignores])
 @pytest.mark.parametrize("overwritten", [False, True])
-def test_a_store_without_conditional_delete_gets_a_plain_one_after_a_look(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, overwritten: bool
+def test_a_store_that_does_not_delete_on_condition_keeps_originals_and_is_asked_once(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, overwritten: bool, answers: Any
 ) -> None:
+    """One that ignores the condition would delete an object that nobody has seen yet."""
     source = put(bucket, b"older")
-    real = bucket.client.delete_object
+    if overwritten:
+        put(bucket, b"newer")
+    real, deletes = bucket.client.delete_object, []
 
-    def no_conditions(**arguments: Any) -> Any:
-        if "IfMatch" not in arguments:
-            return real(**arguments)
-        if overwritten:
-            put(bucket, b"newer")
-        answer = {"Error": {"Code": "NotImplemented"}, "ResponseMetadata": {"HTTPStatusCode": 501}}
-        raise ClientError(answer, "DeleteObject")
+    def deleting(**arguments: Any) -> Any:
+        deletes.append(arguments["Key"])
+        return answers(arguments, real) if "IfMatch" in arguments else real(**arguments)
 
-    monkeypatch.setattr(bucket.client, "delete_object", no_conditions)
-    assert bucket.move(source, TARGET) == ("newer_arrival" if overwritten else "moved")
-    assert keys(bucket) == [TARGET] + [KEY] * overwritten
+    monkeypatch.setattr(conditions, "_KNOWN", {})
+    monkeypatch.setattr(bucket.client, "delete_object", deleting)
+    for _ in range(2):
+        assert bucket.delete_pinned(source) == ("newer_arrival" if overwritten else "kept")
+    assert bucket.get_bytes(KEY) == (b"newer" if overwritten else b"older")
+    assert KEY not in deletes and len(set(deletes)) == 1
+    if not overwritten:
+        assert bucket.move(source, TARGET) == "kept"
+        assert keys(bucket) == [TARGET, KEY]
+
+
+def test_the_probe_leaves_nothing_and_a_versioned_bucket_needs_none(
+    services, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditions, "_KNOWN", {})
+    assert conditions.deletes_on_condition(bucket.client, bucket.name)
+    assert keys(bucket) == []
+    services.aws.client("s3").put_bucket_versioning(
+        Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"}
+    )
+    monkeypatch.setattr(conditions, "_KNOWN", {bucket.client.meta.endpoint_url: False})
+    assert bucket.move(put(bucket, b"older"), TARGET) == "moved"
 
 
 def test_a_copy_that_is_not_like_the_original_is_thrown_away(

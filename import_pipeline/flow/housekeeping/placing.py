@@ -125,6 +125,8 @@ def _place_of(
 def _told(moved: MovedOriginal, place: str, days: int) -> str:
     if moved.outcome == "newer_arrival":
         return "A newer file has the key of its original."
+    if moved.outcome == "kept":
+        return "Its original stays in uploads/: the store does not delete on condition."
     if place == "deleted":
         return "Its original was deleted: every file in it has its outcome."
     return f"Its original was put into {place}/, {days} days after nothing came of it any more."
