@@ -23,6 +23,7 @@ from pydantic import Field
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.orchestration import ending, steps
+from import_pipeline.orchestration.completing import all_checked
 from import_pipeline.orchestration.failures import step_session
 from import_pipeline.orchestration.tags import (
     COUNTS_CHECK,
@@ -141,6 +142,7 @@ def _report_upload(dataset: Dataset) -> OpDefinition:
         published: PublishedUpload,
     ) -> Iterator[Any]:
         with step_session(context, dataset, opened) as session:
+            checked = all_checked(session, opened, split, checked)
             reported = ending.report(session, opened, split, checked, duplicates, published)
         yield from reported.events
         with step_session(context, dataset) as session:

@@ -24,6 +24,7 @@ from import_pipeline.ledger.dataset_tables import dataset_table_problems
 from import_pipeline.ledger.members import owes_dry_run
 from import_pipeline.ledger.migrate import require_current
 from import_pipeline.ledger.rows import UploadRow
+from import_pipeline.orchestration.completing import all_checked
 from import_pipeline.orchestration.correcting import match_rows
 from import_pipeline.orchestration.expanding import expand
 from import_pipeline.orchestration.limits import room_for_copy, with_room
@@ -146,6 +147,7 @@ def find_repeats(
     session: Session, opened: OpenedUpload, split: SplitUpload, checked: list[CheckedBatch]
 ) -> FoundDuplicates:
     """Find keys that come more than once inside the file, with DuckDB."""
+    checked = all_checked(session, opened, split, checked)
     found = find_duplicates(
         [batch.keys_key for batch in checked if batch.keys_key],
         session.dataset,
@@ -168,6 +170,9 @@ def publish(
 ) -> PublishedUpload:
     """Merge the upload into the table in one transaction, or count what that would do."""
     opened = replace(opened, token=session.token)
+    checked = all_checked(session, opened, split, checked)
+    arrived = {batch.number for batch in staged}
+    staged = [*staged, *(stage(session, batch, opened) for batch in checked if batch.number not in arrived)]
     session.rows = CheckedRows(opened, split, checked, duplicates)
     Progress(session).say(FOUND, split.read, "publishing")
     return publish_upload(

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from dagster import JobExecutionResult, ReexecutionOptions, execute_job, reconstructable
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.flow.arrivals.originals import archive_original
@@ -10,6 +12,7 @@ from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.orchestration import ending, failures, steps
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline_tests.orchestration.conftest import World
+from import_pipeline_tests.orchestration.test_failing import ONE_PROCESS, import_leads, started
 
 KEY = "uploads/acme/leads/leads.csv"
 ROWS = "E-mail;Nome\n" + "".join(f"a{n}@exemplo.com;A\n" for n in range(30)) + "sem arroba;B\n"
@@ -79,6 +82,48 @@ def test_a_published_upload_is_never_refused_whatever_stands_in_the_way_of_its_r
     assert world.keys("reports/") == []
     told = world.sql("SELECT message FROM imports.events WHERE upload_id = %s", upload_id)
     assert any(line["message"].startswith("object_vanished") for line in told)
+
+
+@pytest.mark.parametrize("dies_in", ["check_batch", "stage_batch"])
+def test_a_re_execution_makes_up_for_batches_that_no_step_had_begun(
+    world: World, monkeypatch: pytest.MonkeyPatch, dies_in: str
+) -> None:
+    """Dagster forgets mapped steps that had not begun when their run died: run retries and re-executions
+    from failure ended with `batches_missing`, however often they were repeated."""
+    world.put(KEY, ROWS)
+    world.tick(run=False)
+
+    def dies(*args: Any, **kwargs: Any) -> Any:
+        raise DagsterExecutionInterruptedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(steps, dies_in, dies)
+        died = run_three_batches(world)
+    (run,) = world.instance.get_runs()
+    assert not died.success
+    begun = [step for step in started(world, run.run_id) if step.startswith(dies_in)]
+    assert len(begun) == 1, "the other batches' steps had not begun"
+
+    again = run_three_batches(world, ReexecutionOptions.from_failure(run.run_id, world.instance))
+
+    assert again.success
+    row = world.upload(KEY)
+    assert (row["state"], row["read"], row["inserted"]) == ("completed_with_rejects", 31, 30)
+    assert world.sql("SELECT count(*) AS n FROM leads") == [{"n": 30}]
+    assert world.sql("SELECT count(*) AS n FROM imports.row_errors") == [{"n": 1}]
+
+
+def run_three_batches(world: World, again: ReexecutionOptions | None = None) -> JobExecutionResult:
+    """Import the upload in batches of eleven rows."""
+    with execute_job(
+        reconstructable(import_leads),
+        instance=world.instance,
+        run_config={**ONE_PROCESS, "ops": {"leads": {"config": {"rows_per_batch": 11}}}},
+        tags={"dagster/partition": world.upload(KEY)["upload_id"]},
+        reexecution_options=again,
+        raise_on_error=False,
+    ) as result:
+        return result
 
 
 class _Owned:
