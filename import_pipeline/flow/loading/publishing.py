@@ -244,7 +244,9 @@ class _Publishing:
                 "columns": loaded_columns(self.dataset),
             }
             ledger.add_details(conn, upload_id, loaded=loaded)
-        by_code = {code: count for (outcome, code), count in decided.items() if outcome == "duplicate"}
+        # In the order in which `_as_recorded` reads them again: two writings of a report are equal.
+        counted = sorted(decided.items())
+        by_code = {code: count for (outcome, code), count in counted if outcome == "duplicate"}
         table = f"{STAGING_SCHEMA}.{outcomes_table(self.opened)}"
         return PublishedUpload(state, counts, by_code, table, None, published_at, 0.0)
 
