@@ -18,6 +18,7 @@ from import_pipeline.flow.arrivals.decision import identify
 from import_pipeline.flow.arrivals.identity import is_never_an_import, make_safe
 from import_pipeline.flow.arrivals.noticing import Importable, record_new
 from import_pipeline.flow.arrivals.notifications import NotANotification, read_notification
+from import_pipeline.ledger.arrivals import unknown_identities
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline.storage.places import UPLOADS
@@ -61,7 +62,9 @@ def notice_messages(
         messages = queue.receive(RECEIVED_AT_ONCE)
         received += len(messages)
         done, found = _look_at(messages, bucket, notes)
-        new += record_new(conn, identify(found), importable)
+        arrived = identify(found)
+        unknown = unknown_identities(conn, list(arrived))
+        new += record_new(conn, [arrived[one] for one in unknown], importable)
         conn.commit()
         _delete(queue, done, notes)
         # A short answer: what comes now is the next tick's.

@@ -1,0 +1,81 @@
+"""A listing in slices: every object is seen once, whatever a slice holds; what is new is recorded."""
+
+import psycopg
+import pytest
+
+from import_pipeline.flow.arrivals import noticing
+from import_pipeline.flow.arrivals.noticing import Importable, notice_listed
+from import_pipeline.flow.arrivals.pace import Pace
+from import_pipeline.storage.bucket import Bucket
+
+IMPORTABLE = Importable(["leads"], None)
+NAMES = ["a+b.csv", "a b.csv", "a/b.csv", "\u00e1.csv", "a\u0301.csv", "z.csv", ".hidden", "50%25", "A"]
+    "a+b.csv",
+    "a b.csv",
+    "a/b.csv",
+    "\u00e1.csv",
+    "a\u0301.csv",
+    "z.csv",
+    ".hidden",
+    "50%25.csv",
+    "A.csv",
+]
+KEYS = sorted(f"uploads/acme/leads/{name}" for name in NAMES)
+
+
+@pytest.fixture
+def bucket(s3, bucket_name: str) -> Bucket:
+    made = Bucket(s3, bucket_name)
+    for number, key in enumerate(KEYS):
+        made.put_bytes(key, b"x" * number)
+    return made
+
+
+@pytest.fixture
+def conn(migrated_url: str):
+    with psycopg.connect(migrated_url) as made:
+        yield made
+
+
+def recorded(conn: psycopg.Connection) -> list[tuple]:
+    return conn.execute("SELECT key, etag, size, last_modified FROM imports.uploads").fetchall()
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 1000])
+def test_slices_together_record_what_one_listing_shows(
+    bucket: Bucket, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(noticing, "LISTED_OBJECTS", at_once)
+    monkeypatch.setattr(noticing, "PAGE", at_once)
+    monkeypatch.setattr(noticing, "RECORDED_AT_ONCE", 2)
+    pace, new, seen = Pace(), 0, 0
+    while pace.ended is None:
+        done = notice_listed(conn, bucket, IMPORTABLE, pace)
+        pace, new, seen = done.pace, new + done.new, seen + done.listed
+
+    wanted = [o for o in bucket.list_objects() if not o.key.endswith(".hidden")]
+    assert (seen, new) == (len(KEYS), len(wanted))
+    assert sorted(recorded(conn)) == sorted((o.key, o.etag, o.size, o.last_modified) for o in wanted)
+    assert pace.after is None
+
+
+def test_a_slice_over_time_goes_on_where_it_stopped(
+    bucket: Bucket, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noticing, "LISTING_SECONDS", -1)
+    monkeypatch.setattr(noticing, "PAGE", 4)
+
+    first = notice_listed(conn, bucket, IMPORTABLE, Pace())
+
+    assert (first.listed, first.pace.after, first.pace.ended) == (4, KEYS[3], None)
+
+
+def test_a_known_object_is_asked_about_and_not_recorded_again(
+    bucket: Bucket, conn: psycopg.Connection
+) -> None:
+    notice_listed(conn, bucket, IMPORTABLE, Pace())
+    before = recorded(conn)
+    bucket.put_bytes("uploads/acme/leads/late.csv", b"y")
+
+    assert notice_listed(conn, bucket, IMPORTABLE, Pace()).new == 1
+    assert set(before) < set(recorded(conn))
