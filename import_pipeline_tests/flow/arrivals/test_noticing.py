@@ -10,16 +10,6 @@ from import_pipeline.storage.bucket import Bucket
 
 IMPORTABLE = Importable(["leads"], None)
 NAMES = ["a+b.csv", "a b.csv", "a/b.csv", "\u00e1.csv", "a\u0301.csv", "z.csv", ".hidden", "50%25", "A"]
-    "a+b.csv",
-    "a b.csv",
-    "a/b.csv",
-    "\u00e1.csv",
-    "a\u0301.csv",
-    "z.csv",
-    ".hidden",
-    "50%25.csv",
-    "A.csv",
-]
 KEYS = sorted(f"uploads/acme/leads/{name}" for name in NAMES)
 
 
