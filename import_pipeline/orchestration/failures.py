@@ -143,9 +143,15 @@ def failure(error: ImportPipelineError) -> Failure:
 
 
 def _note(session: Session, error: ImportPipelineError) -> None:
-    """Keep the reason in the ledger; the sensor's reconciliation ends the upload when its run ends."""
+    """Keep the reason in the ledger; the sensor's reconciliation ends the upload when its run ends.
+
+    Raises:
+        Superseded: a newer run owns the upload; what it removed is the likely reason of the error.
+    """
     try:
         with session.ledger() as conn:
             note_error(conn, session.upload_id, session.token, error)
+    except Superseded as superseded:
+        raise superseded from error
     except ImportPipelineError as second:
         session.context.log.warning(f"The ledger could not be told: {second}")
