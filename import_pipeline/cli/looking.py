@@ -26,6 +26,7 @@ from import_pipeline.ledger.rows import UploadRow, UploadSummary
 from import_pipeline.records import UploadState
 
 COUNTS = ("read", "inserted", "updated", "unchanged", "duplicate", "rejected")
+UNDONE = ("removed", "restored", "left")
 OPEN_STATES: tuple[UploadState, ...] = ("running", "queued", "detected")
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 LINK_SECONDS = 3600
@@ -214,7 +215,7 @@ def _show_upload(conn: psycopg.Connection, row: UploadRow, *, as_json: bool) -> 
         print_json({**row_facts(row), **queue, "timeline": [asdict(event) for event in events]})
         return
     if seen is not None:
-        _print_outcome(seen)
+        _print_outcome(seen, brings_in=row.reimport_of)
     inside = members(conn, row.upload_id)
     if inside:
         output().print()
@@ -231,7 +232,7 @@ def _show_upload(conn: psycopg.Connection, row: UploadRow, *, as_json: bool) -> 
     )
 
 
-def _print_outcome(seen: UploadSummary) -> None:
+def _print_outcome(seen: UploadSummary, *, brings_in: str | None = None) -> None:
     print_facts(
         (
             ("upload", seen.upload_id),
@@ -246,8 +247,11 @@ def _print_outcome(seen: UploadSummary) -> None:
             ("what to do", seen.error_remedy),
             ("ignored because", seen.ignored_reason),
             ("same file as", seen.duplicate_of),
+            ("brings in again", brings_in),
             *((count, getattr(seen, count)) for count in COUNTS),
             ("corrected since", seen.corrected_rows or None),
+            ("undone", time_text(seen.undone_at) if seen.state == "undone" else None),
+            *((f"{name} by the undo", getattr(seen, f"undo_{name}")) for name in UNDONE),
             ("took", seconds_text(seen.seconds)),
             ("attempts", seen.attempts),
             ("Dagster run", seen.run_id),

@@ -6,7 +6,7 @@ What an undo does to rows is `flow/loading/undoing.py`'s; here it is shown, aske
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -60,8 +60,7 @@ def undo(
     datasets = datasets_of(settings)
     previews = [_preview(settings, one, datasets) for one in rows]
     if not as_json:
-        for one, preview in zip(rows, previews, strict=True):
-            _show(one, preview)
+        _show_all(rows, previews)
     if dry_run:
         if as_json:
             print_json([asdict(preview) for preview in previews])
@@ -139,8 +138,16 @@ def _dataset_of(row: UploadRow, datasets: Mapping[str, Dataset]) -> Dataset:
     return datasets[row.dataset]
 
 
+def _show_all(rows: Sequence[UploadRow], previews: Sequence[UndoneUpload]) -> None:
+    """The previews; an upload that is undone as well lacks nothing afterwards."""
+    going = {row.upload_id for row in rows}
+    for row, preview in zip(rows, previews, strict=True):
+        depending = tuple(one for one in preview.depending if one.upload_id not in going)
+        _show(row, replace(preview, depending=depending))
+
+
 def _show(row: UploadRow, preview: UndoneUpload) -> None:
-    """The preview: what goes, what comes back, what stays and why, and who lacks rows afterwards."""
+    """One preview: what goes, what comes back, what stays and why, and who lacks rows afterwards."""
     print_facts(
         (
             ("upload", row.upload_id),

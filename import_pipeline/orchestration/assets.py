@@ -85,7 +85,7 @@ def _imports_asset(dataset: Dataset) -> AssetsDefinition:
                 asset=imported_key(dataset),
                 partitions_def=partitions,
                 description="Rows read = inserted + updated + unchanged + duplicate + rejected, and the "
-                "table holds exactly the rows inserted and updated.",
+                "table holds exactly the rows inserted and updated; after an undo, none of them.",
             ),
             AssetCheckSpec(
                 REJECTS_CHECK,

@@ -3,7 +3,7 @@
 What an undo does to rows is `flow/loading/undoing.py`'s. Here: one op, what Dagster is told, who retries.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -132,7 +132,7 @@ def _undo(context: OpExecutionContext, dataset: Dataset, *, dry_run: bool) -> It
             asset_key=imported_key(dataset),
             partition=upload_id,
             description="Undone: the table holds no row of this upload.",
-            metadata=_undone_metadata(row),
+            metadata={**_undone_metadata(row), **(_tables(undone) if undone is not None else {})},
         )
         yield _check(context, dataset, row, undone, _in_table(url, dataset, upload_id))
 
@@ -153,8 +153,7 @@ def _observation(dataset: Dataset, undone: UndoneUpload) -> AssetObservation:
             "gone before": MetadataValue.int(undone.gone),
             "depending uploads": MetadataValue.int(len(undone.depending)),
             "seconds undo": MetadataValue.float(undone.seconds),
-            **_table("first rows left", left_table(undone)),
-            **_table("to bring in again", depending_table(undone)),
+            **_tables(undone),
         },
     )
 
@@ -209,8 +208,12 @@ def _newest_materialization(
     )
 
 
-def _table(name: str, rows: Sequence[dict[str, Any]]) -> Metadata:
-    return {name: MetadataValue.md(markdown_table(rows, tuple(rows[0])))} if rows else {}
+def _tables(undone: UndoneUpload) -> Metadata:
+    """Rows that stay, personal values masked, and uploads to bring in again; nothing where there are none."""
+    tables = {"first rows left": left_table(undone), "to bring in again": depending_table(undone)}
+    return {
+        name: MetadataValue.md(markdown_table(rows, tuple(rows[0]))) for name, rows in tables.items() if rows
+    }
 
 
 def _tag_run(context: OpExecutionContext, row: UploadRow | None) -> None:

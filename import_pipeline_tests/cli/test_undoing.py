@@ -74,6 +74,7 @@ def test_an_undo_that_is_wanted_runs_in_dagster_and_says_what_it_did(typed, worl
     ]
     assert launched[0].tags["import_pipeline/workspace"] == "acme"
     assert get_upload(ledger, kept).state == "completed"
+    assert "removed by the undo   2" in typed("status", first).out
 
 
 @pytest.mark.parametrize(("answer", "left"), [(True, []), (False, ["ana@x.example"])], ids=["yes", "no"])
@@ -142,7 +143,7 @@ def test_an_archive_stands_for_the_published_files_in_it(typed, ledger, settings
         move(ledger, file.upload_id, state)
     asked = []
     monkeypatch.setattr(undoing, "_preview", lambda _settings, row, _datasets: asked.append(row) or None)
-    monkeypatch.setattr(undoing, "_show", lambda row, preview: None)
+    monkeypatch.setattr(undoing, "_show_all", lambda rows, previews: None)
 
     typed("undo", "leads.zip", "--yes")
 
@@ -175,6 +176,8 @@ def test_a_reimport_waits_for_the_sensor_as_an_upload_of_its_own(typed, ledger, 
     assert done.json[0]["upload_id"] == found.upload_id != published
     assert (found.state, found.original_key) == ("detected", f"archive/acme/leads/{found.short_id}/leads.csv")
     assert "on its way again already" in again.words
+    shown = typed("status", found.upload_id).out
+    assert shown.split("brings in again")[1].split()[0] == published
 
 
 @pytest.mark.parametrize(("state", "words"), [

@@ -79,6 +79,7 @@ def test_an_undo_takes_the_rows_out_and_says_so_where_the_import_spoke(world: Wo
     assert (row["state"], row["undo_removed"], row["undo_restored"], row["undo_left"]) == ("undone", 2, 0, 0)
     shown = newest(world, first["upload_id"])
     assert (shown["state"], shown["dagster/partition_row_count"], shown["undo removed"]) == ("undone", 0, 2)
+    assert second["short_id"] in shown["to bring in again"]
     [seen] = observed(world, first["upload_id"])
     assert (seen["undo removed"], seen["undo restored"], seen["undo left"]) == (2, 0, 0)
     assert seen["depending uploads"] == 1
