@@ -120,7 +120,8 @@ def report(
         row = choose_upload(conn, upload)
         seen = summary(conn, row.upload_id)
     if seen is None or row.report_prefix is None:
-        say(f"{escape(row.upload_id)} is {row.state.replace('_', ' ')} and has no report yet.")
+        lacks = "has no report yet" if row.reported_at is None else "its report is deleted: its days are over"
+        say(f"{escape(row.upload_id)} is {row.state.replace('_', ' ')} and {lacks}.")
         raise typer.Exit(1)
     bucket = open_bucket(settings)
     keys = bucket.list_keys(row.report_prefix)

@@ -24,6 +24,7 @@ from import_pipeline.flow.housekeeping.due import (
 from import_pipeline.flow.housekeeping.house import UPLOADS_A_CHUNK, House, chunks
 from import_pipeline.ledger.housekeeping import live_uploads, lock_families, unreported_uploads
 from import_pipeline.ledger.outcomes import ask_for_reports
+from import_pipeline.orchestration.event_log import all_partitions, delete_check_verdicts
 from import_pipeline.orchestration.reconciling import PARTITION_TAG
 from import_pipeline.orchestration.tags import DATASET, uploads_partitions
 from import_pipeline.storage.places import DAGSTER, run_of_record, run_records_prefix
@@ -101,8 +102,7 @@ def delete_runs(
     """
     if house.days.runs == FOR_EVER:
         return
-    sets = [str(uploads_partitions(dataset).name) for dataset in datasets.values()]
-    partitions = {key for name in sets for key in instance.get_dynamic_partitions(name)}
+    partitions = all_partitions(instance, datasets)
     for some in _finished_runs(instance, house.now - timedelta(days=house.days.runs)):
         ours = [run for run in some if run.dagster_run.job_name in jobs or DATASET in run.dagster_run.tags]
         uploads = {run.dagster_run.run_id: run.dagster_run.tags.get(PARTITION_TAG, "") for run in ours}
@@ -112,6 +112,7 @@ def delete_runs(
             if run_id in due and upload_id not in kept:
                 instance.compute_log_manager.delete_logs(prefix=[run_id])
                 instance.delete_run(run_id)
+                delete_check_verdicts(instance, run_id)
                 house.did["runs"] += 1
 
 

@@ -34,6 +34,7 @@ from import_pipeline.ledger.connection import connect, translated_errors
 from import_pipeline.ledger.housekeeping import database_use, delete_events
 from import_pipeline.ledger.migrate import require_current
 from import_pipeline.ledger.undoing import delete_history
+from import_pipeline.orchestration.event_log import delete_arrival_events
 from import_pipeline.orchestration.forgetting import (
     active_in,
     ask_for_missing_reports,
@@ -109,6 +110,7 @@ def _retention_parts(
         "timelines": _forget_events,
         "partitions": lambda house: prune_partitions(house, context.instance, datasets),
         "runs": lambda house: delete_runs(house, context.instance, datasets, jobs),
+        "events of arrivals": lambda house: delete_arrival_events(house, context.instance, datasets),
     }
 
 
