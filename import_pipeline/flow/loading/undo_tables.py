@@ -1,7 +1,7 @@
 """The statements of an undo, over sets of rows; in which order they run is `undoing.py`'s.
 
-Two temporary tables hold what is decided: `found`, the upload's rows in the dataset's table, and `passed`,
-its rows in the images of uploads that overwrote them.
+Temporary tables hold what is decided: `found`, the upload's rows in the dataset's table, and `passed`, its
+rows in the images of uploads that overwrote them.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,9 @@ from import_pipeline.flow.loading.references import Reference, points_at
 from import_pipeline.flow.loading.tables import listed
 from import_pipeline.ledger.rows import UploadRow
 
+OWN = sql.Identifier("pg_temp", "own")
+WRITTEN = sql.Identifier("pg_temp", "written")
+COVERED = sql.Identifier("pg_temp", "covered")
 FOUND = sql.Identifier("pg_temp", "found")
 PASSED = sql.Identifier("pg_temp", "passed")
 # What says that a row is an upload's; a row that is left keeps its workspace only.
@@ -36,74 +39,68 @@ class UndoTables:
         """The dataset's table."""
         return sql.Identifier("public", self.loaded.table)
 
-    @property
-    def values(self) -> dict[str, object]:
-        """Values of the placeholders that statements share."""
-        row = self.row
-        return {
-            "upload_id": row.upload_id,
-            "workspace": row.workspace,
-            "dataset": row.dataset,
-            "number": row.publish_number,
-        }
+    def collect(self, conn: psycopg.Connection, *, lock: bool) -> int:
+        """List what the upload left behind; what belongs together is joined by `match`, set by set.
 
-    def count_entries(self, conn: psycopg.Connection) -> int:
-        """Images that the upload's publish left behind."""
-        return _number(conn.execute(sql.SQL("SELECT count(*) FROM {} AS h").format(_OWN), self.values))
-
-    def find(self, conn: psycopg.Connection, *, lock: bool) -> None:
-        """List the upload's rows in the dataset's table: what is to become of each.
-
-        `restores`: the row before comes back; else it goes. `code`: neither, for this reason.
+        Statistics of the tables may be old, and nobody but their owner may renew them: joining them as
+        they are could take a nested loop over millions.
 
         Args:
-            lock: hold the rows, so that they stay as they were found.
+            lock: hold the rows in the dataset's table, so that they stay as they were found.
+
+        Returns:
+            Number of images that the upload's publish left.
         """
-        conn.execute(
-            sql.SQL(
-                "CREATE TEMPORARY TABLE {} (tid tid, row_number bigint, entry tid, restores boolean,"
-                " code text) ON COMMIT DROP"
-            ).format(FOUND)
+        entries = self._make(
+            conn,
+            OWN,
+            "SELECT ctid AS entry, key, image IS NOT NULL AS restores FROM imports.row_history"
+            " WHERE workspace = %(workspace)s AND dataset = %(dataset)s AND publish_number = %(number)s",
         )
-        query = sql.SQL(
-            "INSERT INTO {found} SELECT t.tid, t._row_number, h.entry, coalesce(h.restores, false),"
-            " CASE WHEN {hash} IS DISTINCT FROM t._row_hash THEN 'changed_since' END"
-            " FROM (SELECT ctid AS tid, _row_number, _row_hash, {columns} FROM {target}"
-            " WHERE _workspace = %(workspace)s AND _upload_id = %(upload_id)s{lock}) AS t"
-            " LEFT JOIN {own} AS h ON h.key = {key}"
-        ).format(
-            found=FOUND,
+        self._make(
+            conn,
+            WRITTEN,
+            "SELECT t.ctid AS tid, t._row_number AS row_number, {key} AS key,"
+            " CASE WHEN {hash} IS DISTINCT FROM t._row_hash THEN 'changed_since' END AS code"
+            " FROM {target} t WHERE t._workspace = %(workspace)s AND t._upload_id = %(upload_id)s{lock}",
+            key=key_of("t", self.loaded.key),
             hash=self._hash_of("t"),
-            columns=listed(*(sql.Identifier(name) for name in self.loaded.columns)),
             target=self.target,
             lock=sql.SQL(" FOR UPDATE" if lock else ""),
-            own=_OWN,
-            key=key_of("t", self.loaded.key),
         )
-        conn.execute(query, self.values)
-        conn.execute(sql.SQL("ANALYZE {}").format(FOUND))
-
-    def find_passed(self, conn: psycopg.Connection) -> None:
-        """List the upload's rows in the images of others; `same`: they are as it wrote them."""
-        conn.execute(
-            sql.SQL("CREATE TEMPORARY TABLE {} (entry tid, own tid, same boolean) ON COMMIT DROP").format(
-                PASSED
-            )
-        )
-        query = sql.SQL(
-            "INSERT INTO {passed} SELECT e.ctid, h.entry, {hash} IS NOT DISTINCT FROM i._row_hash"
-            " FROM imports.row_history AS e CROSS JOIN {image} LEFT JOIN {own} AS h ON h.key = {key}"
-            " WHERE e.image_upload_id = %(upload_id)s AND e.workspace = %(workspace)s"
-            " AND e.dataset = %(dataset)s"
-        ).format(
-            passed=PASSED,
+        self._make(
+            conn,
+            COVERED,
+            "SELECT e.ctid AS entry, {key} AS key, {hash} IS NOT DISTINCT FROM i._row_hash AS same"
+            " FROM imports.row_history e CROSS JOIN {image} WHERE e.image_upload_id = %(upload_id)s"
+            " AND e.workspace = %(workspace)s AND e.dataset = %(dataset)s",
+            key=key_of("i", self.loaded.key),
             hash=self._hash_of("i"),
             image=from_image(sql.SQL("e.image"), self.loaded.written),
-            own=_OWN,
-            key=key_of("i", self.loaded.key),
         )
-        conn.execute(query, self.values)
-        conn.execute(sql.SQL("ANALYZE {}").format(PASSED))
+        return entries
+
+    def match(self, conn: psycopg.Connection) -> None:
+        """Join the upload's rows with what it found before it.
+
+        In `found`, `restores`: the row before comes back, else it goes; `code`: neither, for this reason.
+        In `passed`, `same`: the image is as the upload wrote the row.
+        """
+        self._make(
+            conn,
+            FOUND,
+            "SELECT w.tid, w.row_number, o.entry, coalesce(o.restores, false) AS restores, w.code"
+            " FROM {written} w LEFT JOIN {own} o USING (key)",
+            written=WRITTEN,
+            own=OWN,
+        )
+        self._make(
+            conn,
+            PASSED,
+            "SELECT c.entry, o.entry AS own, c.same FROM {covered} c LEFT JOIN {own} o USING (key)",
+            covered=COVERED,
+            own=OWN,
+        )
 
     def keep_referenced(self, conn: psycopg.Connection, reference: Reference) -> int:
         """Let the rows be that would go though a row that stays points at them; how many."""
@@ -184,19 +181,25 @@ class UndoTables:
         values = {"unclaimed": Jsonb(dict.fromkeys(CLAIMS)), "written": list(self.loaded.written)}
         return conn.execute(query, values).rowcount
 
+    def _make(
+        self, conn: psycopg.Connection, table: sql.Identifier, query: str, **parts: sql.Composable
+    ) -> int:
+        """Keep a query's rows in a temporary table, with statistics; their number."""
+        row = self.row
+        values = {
+            "upload_id": row.upload_id,
+            "workspace": row.workspace,
+            "dataset": row.dataset,
+            "number": row.publish_number,
+        }
+        filled = sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS {}").format(
+            table, sql.SQL(query).format(**parts)
+        )
+        made = psycopg.ClientCursor(conn).execute(filled, values).rowcount
+        conn.execute(sql.SQL("ANALYZE {}").format(table))
+        return made
+
     def _hash_of(self, alias: str) -> sql.Composed:
         """The hash of a row, as publishing computed it."""
         columns = listed(*(sql.Identifier(alias, name) for name in self.loaded.columns))
         return sql.SQL("hash_record_extended(ROW({}), 0)").format(columns)
-
-
-_OWN = sql.SQL(
-    "(SELECT ctid AS entry, key, image IS NOT NULL AS restores FROM imports.row_history"
-    " WHERE workspace = %(workspace)s AND dataset = %(dataset)s AND publish_number = %(number)s OFFSET 0)"
-)
-
-
-def _number(cursor: psycopg.Cursor) -> int:
-    row = cursor.fetchone()
-    assert row is not None  # noqa: S101 - count(*) always gives a row
-    return int(row[0])

@@ -98,7 +98,7 @@ class _Undoing:
             CountsDoNotBalance: more rows would go than the upload inserted.
         """
         conn, row = self.conn, self.row
-        if self.tables.count_entries(conn) != (row.updated or 0):
+        if self.tables.collect(conn, lock=not dry_run) != (row.updated or 0):
             raise NotUndoable(
                 f"The rows that upload {row.upload_id!r} overwrote are no longer kept.",
                 remedy="They went when IMPORT_PIPELINE_UNDO_DAYS was shorter, or the upload is of before an "
@@ -106,8 +106,7 @@ class _Undoing:
                 upload_id=row.upload_id,
                 why="history_gone",
             )
-        self.tables.find(conn, lock=not dry_run)
-        self.tables.find_passed(conn)
+        self.tables.match(conn)
         self._keep_referenced()
         self._require_only_inserted_rows_go()
         removed, restored, changed, referenced = self._one(
