@@ -152,7 +152,7 @@ def record_undone(conn: psycopg.Connection, row: UploadRow, undone: UndoneUpload
 
 
 def delete_history(conn: psycopg.Connection, before: datetime) -> int:
-    """Delete the images of uploads published before a moment: nobody can undo those any more.
+    """Delete what an undo of uploads published before a moment would need: nobody can undo those any more.
 
     A publish's images go together, under its publish lock, which each workspace and dataset is asked for
     in turn; so the caller commits soon.
@@ -176,6 +176,11 @@ def delete_history(conn: psycopg.Connection, before: datetime) -> int:
             " AND h.dataset = u.dataset AND h.publish_number = u.publish_number",
             {"workspace": workspace, "dataset": dataset, "before": before},
         ).rowcount
+    conn.execute(
+        "DELETE FROM imports.dependencies d USING imports.uploads o WHERE o.upload_id = d.depends_on"
+        " AND o.state = ANY(%s) AND o.published_at < %s",
+        [list(PUBLISHED_STATES), before],
+    )
     return deleted
 
 
