@@ -47,21 +47,32 @@ def step_session(
         opened: what the import began with, of every step but the first.
 
     Raises:
+        RetryRequested, Failure: see `told_to_dagster`.
+    """
+    with (
+        told_to_dagster(context),
+        open_session(context, dataset) as session,
+        _told_to_the_ledger(session),
+        full_disk(),
+        without_values(dataset),
+    ):
+        if session.claim.action == "import":
+            session.require_time()
+        if opened is not None:
+            require_same_dataset(session, opened)
+        yield session
+
+
+@contextmanager
+def told_to_dagster(context: OpExecutionContext) -> Iterator[None]:
+    """However an op's work ends is told to Dagster.
+
+    Raises:
         RetryRequested: trouble around us, and a retry is left.
         Failure: anything else that was raised on purpose; Dagster does not retry it.
     """
     try:
-        with (
-            open_session(context, dataset) as session,
-            _told_to_the_ledger(session),
-            full_disk(),
-            without_values(dataset),
-        ):
-            if session.claim.action == "import":
-                session.require_time()
-            if opened is not None:
-                require_same_dataset(session, opened)
-            yield session
+        yield
     except TransientImportError as error:
         number = context.retry_number
         if number >= MAX_RETRIES:

@@ -4,7 +4,7 @@ What an undo does to rows is `flow/loading/undoing.py`'s. Here: one op, what Dag
 """
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
 
 from dagster import (
@@ -17,7 +17,6 @@ from dagster import (
     MetadataValue,
     OpDefinition,
     OpExecutionContext,
-    RetryRequested,
     in_process_executor,
     job,
     op,
@@ -28,14 +27,14 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from pydantic import Field
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.errors import ImportPipelineError, NotUndoable, TransientImportError
+from import_pipeline.errors import NotUndoable
 from import_pipeline.flow.loading.counting import count_in_table
 from import_pipeline.flow.loading.undoing import undo_upload
 from import_pipeline.flow.reports.markdown import markdown_table
 from import_pipeline.ledger.connection import connect, translated_errors
 from import_pipeline.ledger.rows import UploadRow
 from import_pipeline.ledger.uploads import get_upload
-from import_pipeline.orchestration.failures import MAX_RETRIES, failure, wait_seconds
+from import_pipeline.orchestration.failures import told_to_dagster, without_values
 from import_pipeline.orchestration.launching import Launch
 from import_pipeline.orchestration.metadata import Metadata
 from import_pipeline.orchestration.session import require_partition
@@ -103,7 +102,7 @@ def _undo_op(dataset: Dataset) -> OpDefinition:
         pool=PUBLISHING_POOL,
     )
     def undo_one(context: OpExecutionContext, config: UndoUploadConfig) -> Iterator[Any]:
-        with _told_to_dagster(context):
+        with told_to_dagster(context), without_values(dataset):
             yield from _undo(context, dataset, dry_run=config.dry_run)
 
     return undo_one
@@ -241,24 +240,3 @@ def _row(url: str, upload_id: str) -> UploadRow | None:
 def _in_table(url: str, dataset: Dataset, upload_id: str) -> int:
     with translated_errors(), closing(connect(url, application_name="import_pipeline undo")) as conn:
         return count_in_table(conn, dataset, upload_id)
-
-
-@contextmanager
-def _told_to_dagster(context: OpExecutionContext) -> Iterator[None]:
-    """Trouble around us is tried again; anything else that was raised on purpose fails the run, once.
-
-    Raises:
-        RetryRequested: a retry is left.
-        Failure: Dagster does not retry it.
-    """
-    try:
-        yield
-    except TransientImportError as error:
-        number = context.retry_number
-        if number >= MAX_RETRIES:
-            raise failure(error) from error
-        context.log.warning(f"{error} Trying again ({number + 1} of {MAX_RETRIES}).")
-        wait = wait_seconds(number, 0.5)
-        raise RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
-    except ImportPipelineError as error:
-        raise failure(error) from error
