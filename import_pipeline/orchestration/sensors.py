@@ -4,7 +4,8 @@ Dagster reports events, adds partitions and submits runs one by one and may stop
 so an upload stays `detected` until a run of it is seen: every tick asks again, under the same key.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +14,22 @@ from dagster import (
     AddDynamicPartitionsRequest,
     AssetMaterialization,
     DagsterInstance,
+    DagsterRunStatus,
     DefaultSensorStatus,
     MetadataValue,
     RunRequest,
+    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
     sensor,
 )
+from dagster._core.storage.tags import PRIORITY_TAG
 from dagster_aws.s3 import S3Resource
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.flow.arrivals.decision import KnownUpload, choose_launches, run_key
+from import_pipeline.flow.arrivals.decision import KnownUpload, choose_launches, priorities, run_key
 from import_pipeline.flow.arrivals.pace import read_pace, write_pace
 from import_pipeline.ledger.arrivals import (
     awaiting_report,
@@ -41,6 +45,7 @@ from import_pipeline.orchestration.pools import ensure_pool_limits
 from import_pipeline.orchestration.reconciling import reconcile_ledger, run_facts, stop_late_runs
 from import_pipeline.orchestration.resources import DatabaseResource
 from import_pipeline.orchestration.tags import (
+    WORKSPACE,
     job_name,
     lane_of,
     run_tags,
@@ -90,7 +95,7 @@ def build_sensor(datasets: Mapping[str, Dataset], jobs: Sequence[Any], seconds: 
         if not launches:
             listing = f" The bucket is listed again in {noticed.waits:.0f} s." if noticed.waits else ""
             return SkipReason(f"Nothing to launch.{listing}")
-        return sensor_result(launches, datasets, settings)
+        return sensor_result(launches, datasets, settings, queued_priorities(context.instance))
 
     return new_uploads
 
@@ -119,22 +124,39 @@ def choose(conn: psycopg.Connection, instance: DagsterInstance, settings: Settin
     )
 
 
+def queued_priorities(instance: DagsterInstance) -> dict[str, list[int]]:
+    """The priorities of the runs that Dagster has queued, by workspace."""
+    queued: dict[str, list[int]] = defaultdict(list)
+    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.QUEUED])):
+        priority = run.tags.get(PRIORITY_TAG, "0")  # people may write anything into a tag
+        if WORKSPACE in run.tags and priority.removeprefix("-").isdecimal():
+            queued[run.tags[WORKSPACE]].append(int(priority))
+    return queued
+
+
 @dataclass(frozen=True)
 class _Launch:
     upload: KnownUpload
     dataset: Dataset
+    priority: int
 
 
 def sensor_result(
-    launches: Sequence[KnownUpload], datasets: Mapping[str, Dataset], settings: Settings
+    launches: Sequence[KnownUpload],
+    datasets: Mapping[str, Dataset],
+    settings: Settings,
+    queued: Mapping[str, Collection[int]],
 ) -> SensorResult:
     """Partitions, arrivals on the external assets, and one run request an upload.
 
     A request that Dagster would refuse stops every request after it, so each is looked at first.
+
+    Args:
+        queued: priorities of the runs that are queued, by workspace.
     """
     sound = [
-        _Launch(upload, datasets[upload.dataset])
-        for upload in launches
+        _Launch(upload, datasets[upload.dataset], priority)
+        for upload, priority in zip(launches, priorities(launches, queued), strict=True)
         if upload.dataset in datasets and len(upload.upload_id.encode()) <= MAXIMUM_PARTITION_BYTES
     ]
     by_dataset: dict[str, list[str]] = {}
@@ -158,13 +180,16 @@ def _run_request(launch: _Launch, settings: Settings) -> RunRequest:
         job_name=job_name(launch.dataset),
         partition_key=upload.upload_id,
         run_config=one_process() if upload.size < settings.fan_out_mb * 1_000_000 else {},
-        tags=run_tags(
-            workspace=upload.workspace,
-            dataset=upload.dataset,
-            file_name=upload.upload_id.split("/", 1)[-1].rsplit("@", 1)[0],
-            lane=lane,
-            short_id=upload.upload_id[-12:],
-        ),
+        tags={
+            **run_tags(
+                workspace=upload.workspace,
+                dataset=upload.dataset,
+                file_name=upload.upload_id.split("/", 1)[-1].rsplit("@", 1)[0],
+                lane=lane,
+                short_id=upload.upload_id[-12:],
+            ),
+            PRIORITY_TAG: str(launch.priority),
+        },
     )
 
 

@@ -21,6 +21,11 @@ from dagster import (
     SkipReason,
     build_sensor_context,
 )
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from psycopg.rows import dict_row
 
 from import_pipeline.catalog.dataset import Dataset
@@ -103,8 +108,15 @@ class World:
     def run_in(self, status: DagsterRunStatus, request: RunRequest) -> DagsterRun:
         """A run for a request that stands in `status` without anybody executing it."""
         job = self.defs.resolve_job_def(str(request.job_name))
-        tags = {"dagster/partition": str(request.partition_key), "dagster/run_key": str(request.run_key)}
-        return self.instance.create_run_for_job(job, tags=tags, status=status)
+        tags = {
+            **request.tags,
+            "dagster/partition": str(request.partition_key),
+            "dagster/run_key": str(request.run_key),
+        }
+        origin = RemoteJobOrigin(
+            RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("tests"), "__repository__"), job.name
+        )
+        return self.instance.create_run_for_job(job, tags=tags, status=status, remote_job_origin=origin)
 
     def launch(self, upload_id: str, dataset: str = "leads", **config: Any) -> bool:
         """Launch an upload by hand, as from the UI."""

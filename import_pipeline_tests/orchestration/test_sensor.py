@@ -10,6 +10,7 @@ from import_pipeline.ledger.arrivals import waiting
 from import_pipeline.ledger.connection import connect
 from import_pipeline.orchestration.sensors import sensor_result
 from import_pipeline_tests.orchestration.conftest import World
+from import_pipeline_tests.orchestration.test_arrivals import one_lead
 
 LEADS = "E-mail;Nome\nana@exemplo.com;Ana\n"
 MORE = "E-mail;Nome\nana@exemplo.com;Ana\nbia@exemplo.com;Bia\n"
@@ -95,7 +96,7 @@ def test_a_request_that_dagster_would_refuse_is_left_out(world: World) -> None:
         (sound,) = waiting(conn, 10)
     bad = [replace(sound, upload_id="acme/" + "x" * 3000), replace(sound, dataset="gone")]
 
-    result = sensor_result([bad[0], sound, bad[1]], world.datasets, world.settings)
+    result = sensor_result([bad[0], sound, bad[1]], world.datasets, world.settings, {})
 
     requests: list[RunRequest] = list(result.run_requests or [])
     assert [r.partition_key for r in requests] == [sound.upload_id]
@@ -125,6 +126,22 @@ def test_at_most_25_runs_a_tick_and_every_workspace_gets_its_turn(world: World) 
     requests = list(result.run_requests or [])
     assert len(requests) == 25
     assert {r.tags["import_pipeline/workspace"] for r in requests} == {"big", "small"}
+
+
+def test_a_workspace_with_a_long_queue_does_not_make_another_wait_for_it(world: World) -> None:
+    """Dagster's queue is in order of arrival otherwise: one file stood behind fifty of another workspace."""
+    for number in range(3):
+        world.put(f"uploads/big/leads/{number}.csv", one_lead(number))
+    for request in world.tick(run=False):
+        world.run_in(DagsterRunStatus.QUEUED, request)
+    world.put("uploads/big/leads/3.csv", one_lead(3))
+    world.put("uploads/small/leads/only.csv", LEADS)
+
+    later = world.tick(run=False)
+
+    given = {r.tags["import_pipeline/file"]: int(r.tags["dagster/priority"]) for r in world.requested}
+    assert given == {"0.csv": 0, "1.csv": -1, "2.csv": -2, "3.csv": -3, "only.csv": 0}
+    assert len(later) == 2
 
 
 def test_the_external_asset_is_materialized_at_detection(world: World) -> None:

@@ -154,6 +154,26 @@ def choose_launches(
     return chosen
 
 
+def priorities(launches: Sequence[KnownUpload], queued: Mapping[str, Collection[int]]) -> list[int]:
+    """The priority of each launch in Dagster's queue: workspaces in turn there too, each one's oldest first.
+
+    The queue takes the highest, of equals the first. A workspace's launch comes after those it has queued;
+    the first of a workspace that has none queued comes as the head of the queue does, so that it waits for
+    one run of each other workspace at most, not for the fifty that one of them may have there.
+
+    Args:
+        launches: in the order in which they are requested.
+        queued: priorities of the runs that are queued, by workspace.
+    """
+    head = max((one for some in queued.values() for one in some), default=0)
+    following = {workspace: min(some) - 1 for workspace, some in queued.items() if some}
+    given = []
+    for upload in launches:
+        given.append(following.get(upload.workspace, head))
+        following[upload.workspace] = given[-1] - 1
+    return given
+
+
 def run_key(upload_id: str, launch_number: int) -> str:
     """The run key of a launch: Dagster remembers one for ever, so each launch has its own."""
     return f"{upload_id}#{launch_number}"

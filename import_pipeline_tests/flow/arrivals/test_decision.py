@@ -12,6 +12,7 @@ from import_pipeline.flow.arrivals.decision import (
     KnownUpload,
     choose_launches,
     classify,
+    priorities,
     run_key,
 )
 from import_pipeline.flow.arrivals.identity import identity
@@ -103,6 +104,13 @@ def test_a_workspace_with_a_full_queue_waits() -> None:
     assert choose_launches(line, {"full": 60, "free": 50}, at_most=25, per_workspace=50) == []
 
 
+def test_a_workspace_queues_behind_its_own_runs_and_beside_the_head_of_the_others() -> None:
+    launches = [waiting("big", 9), waiting("small", 9), waiting("small", 10), waiting("mid", 9)]
+    queued = {"big": [-7, -5, -6], "mid": [-9], "gone": []}
+    assert priorities(launches, queued) == [-8, -5, -6, -10]
+    assert priorities(launches, {}) == [0, 0, -1, 0]
+
+
 uploads = st.lists(
     st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 500)), max_size=60, unique=True
 ).map(lambda pairs: [waiting(*p) for p in pairs])
@@ -128,3 +136,29 @@ def test_launches_keep_every_limit_and_leave_no_room_unused(
 
 def test_each_launch_of_an_upload_has_a_run_key_of_its_own() -> None:
     assert run_key("acme/a.csv@0", 1) != run_key("acme/a.csv@0", 2)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(1, 5)), max_size=40))
+def test_whatever_is_queued_when_each_workspace_is_served_in_order_and_none_waits_for_a_whole_queue(
+    rounds: list[tuple[str, int]],
+) -> None:
+    """A tick requests some runs of a workspace, the queue starts one; then it starts the rest."""
+    queue: list[tuple[int, int, str]] = []
+    started: list[tuple[int, str]] = []
+    number = 0
+    for workspace, count in rounds:
+        by_workspace = {w: [-p for p, _, v in queue if v == w] for w in "abc"}
+        others = {w for _, _, w in queue} - {workspace}
+        alone = not by_workspace[workspace]
+        for given_ in priorities([waiting(workspace, 0)] * count, by_workspace):
+            number += 1
+            queue.append((-given_, number, workspace))
+        queue.sort()
+        if alone:
+            ahead = queue[: next(n for n, one in enumerate(queue) if one[2] == workspace)]
+            assert len(ahead) <= len(others)
+        started.append(queue.pop(0)[1:])
+    started += [one[1:] for one in queue]
+    for workspace in "abc":
+        own = [n for n, w in started if w == workspace]
+        assert own == sorted(own)
