@@ -60,13 +60,14 @@ def note_error(
 ) -> UploadRow:
     """Keep why a step failed, without ending the upload: other batches may still be at work.
 
-    When its run ends, `end_in_flight` finds code and message here.
+    When its run ends, `end_in_flight` finds code and message here. An upload that ended meanwhile keeps
+    the reason it ended for, unless nobody knew one: what a stopped step stumbles over is no reason.
 
     Raises:
         Superseded: the token is not the current one.
     """
     row = lock_owned(conn, upload_id, token)
-    if row.state in ("running", "failed"):
+    if row.state == "running" or (row.state == "failed" and row.error_code == "run_failed"):
         _write_error(conn, upload_id, error)
     add_event(conn, upload_id, row.state, f"{error.code}: {error}")
     return row
