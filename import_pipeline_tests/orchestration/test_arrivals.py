@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from import_pipeline.flow.loading.undoing import undo_upload
 from import_pipeline.orchestration import ending, steps
 from import_pipeline.orchestration.resources import build_resources
 from import_pipeline_tests.orchestration.conftest import World
@@ -198,6 +199,18 @@ def test_the_same_content_under_other_names_is_a_duplicate_file_even_in_one_tick
     first = next(row for row in rows if row["state"] == "completed")
     assert sorted(row["state"] for row in rows) == ["completed", "duplicate_file", "duplicate_file"]
     assert {row["duplicate_of"] for row in rows if row is not first} == {first["upload_id"]}
+
+
+def test_the_same_file_again_after_an_undo_is_imported_not_a_duplicate_file(world: World) -> None:
+    first = world.import_file(KEY, LEADS)
+    undo_upload(
+        world.settings.require_database_url(), first["upload_id"], world.datasets["leads"], undo_days=30
+    )
+    again = world.import_file("uploads/acme/leads/again.csv", LEADS)
+
+    assert world.upload(KEY)["state"] == "undone"
+    assert (again["state"], again["inserted"], again["duplicate_of"]) == ("completed", 1, None)
+    assert world.sql("SELECT _upload_id FROM leads") == [{"_upload_id": again["upload_id"]}]
 
 
 def _before_the_first(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, do: Any) -> None:
