@@ -98,7 +98,9 @@ def _why_it_failed(instance: DagsterInstance, run: DagsterRun) -> str:
         return f"Its run is {run.status.value.lower()}."
     data = event.step_failure_data
     said = data.user_failure_data.description if data.user_failure_data else None
-    return " ".join((said or (data.error.message if data.error else "")).split())
+    # Dagster wraps what nobody foresaw in an error of its own, which only names the op.
+    error = data.error.cause or data.error if data.error else None
+    return " ".join((said or (error.message if error else "")).split()) or "Its run failed."
 
 
 def _known_repository(instance: DagsterInstance) -> RemoteRepositoryOrigin:
