@@ -4,7 +4,7 @@ Nothing here commits, and nothing touches a dataset's table: that is `flow/loadi
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -16,6 +16,8 @@ from import_pipeline.ledger.rows import UploadRow
 from import_pipeline.ledger.states import PUBLISHED_STATES
 from import_pipeline.ledger.uploads import add_details, lock_table_of, transition
 from import_pipeline.records import DependingUpload, UndoneUpload
+
+DEPENDING_KEPT = 100
 
 
 def next_publish_number(
@@ -38,6 +40,15 @@ def next_publish_number(
     ).fetchone()
     assert row is not None  # noqa: S101 - an insert or an update always gives its row
     return row[0], row[1]
+
+
+def ever_loaded(conn: psycopg.Connection, workspace: str | None, dataset: str | None) -> list[str]:
+    """All columns that were ever loaded there."""
+    row = conn.execute(
+        "SELECT columns FROM imports.publish_numbers WHERE workspace = %s AND dataset = %s",
+        [workspace, dataset],
+    ).fetchone()
+    return [] if row is None else row[0]
 
 
 def require_undoable(conn: psycopg.Connection, row: UploadRow, undo_days: int) -> None:
@@ -140,7 +151,8 @@ def record_undone(conn: psycopg.Connection, row: UploadRow, undone: UndoneUpload
         )
     counters = {"undo_removed": undone.removed, "undo_restored": undone.restored, "undo_left": left}
     transition(conn, upload_id, "undone", **counters)
-    facts = asdict(undone) | {"undone_at": None, "left_rows": []}
+    # Of these lists the ledger could hold millions, in a row that every step reads.
+    facts = asdict(replace(undone, left_rows=(), depending=undone.depending[:DEPENDING_KEPT]))
     add_details(conn, upload_id, undo=facts)
     words = f"rows removed {undone.removed}, restored {undone.restored}, left {left}"
     add_event(conn, upload_id, "undone", words)

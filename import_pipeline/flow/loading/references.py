@@ -104,7 +104,8 @@ LEFT JOIN LATERAL (
            AS all_rows
     FROM pg_policy
     WHERE polrelid = r.oid AND polcmd IN ('*', 'r')
-      AND (polroles = '{0}' OR EXISTS (SELECT FROM unnest(polroles) AS g WHERE pg_has_role(g, 'USAGE')))
+      AND EXISTS (SELECT FROM unnest(polroles) AS g
+                  WHERE CASE WHEN g = 0 THEN true ELSE pg_has_role(g, 'USAGE') END)
 ) AS p ON true
 WHERE c.contype = 'f' AND c.confrelid = to_regclass(%s)
 ORDER BY n.nspname, r.relname, c.conname

@@ -15,6 +15,7 @@ from import_pipeline.flow.loading.loaded import Loaded
 from import_pipeline.flow.loading.references import Reference, points_at
 from import_pipeline.flow.loading.tables import listed
 from import_pipeline.ledger.rows import UploadRow
+from import_pipeline.ledger.undoing import ever_loaded
 
 OWN = sql.Identifier("pg_temp", "own")
 WRITTEN = sql.Identifier("pg_temp", "written")
@@ -171,15 +172,15 @@ class UndoTables:
 
         Columns that this upload did not write stay in their image as they are.
         """
+        written = self.loaded.written
+        others = [n for n in ever_loaded(conn, self.row.workspace, self.row.dataset) if n not in written]
         query = sql.SQL(
             "UPDATE imports.row_history e SET image_upload_id = CASE WHEN p.same THEN h.image_upload_id END,"
-            " image = CASE WHEN NOT p.same THEN e.image || %(unclaimed)s WHEN h.image IS NOT NULL"
-            " THEN e.image || (h.image - ARRAY(SELECT jsonb_object_keys(h.image) EXCEPT"
-            " SELECT unnest(%(written)s::text[]))) END"
-            " FROM {} p LEFT JOIN imports.row_history h ON h.ctid = p.own WHERE e.ctid = p.entry"
-        ).format(PASSED)
-        values = {"unclaimed": Jsonb(dict.fromkeys(CLAIMS)), "written": list(self.loaded.written)}
-        return conn.execute(query, values).rowcount
+            " image = CASE WHEN NOT p.same THEN e.image || %(unclaimed)s"
+            " WHEN h.image IS NOT NULL THEN e.image || {before} END"
+            " FROM {passed} p LEFT JOIN imports.row_history h ON h.ctid = p.own WHERE e.ctid = p.entry"
+        ).format(before=sql.SQL("(h.image - %(others)s::text[])" if others else "h.image"), passed=PASSED)
+        return conn.execute(query, {"unclaimed": Jsonb(dict.fromkeys(CLAIMS)), "others": others}).rowcount
 
     def _make(
         self, conn: psycopg.Connection, table: sql.Identifier, query: str, **parts: sql.Composable
