@@ -149,6 +149,7 @@ def _look_at_dagster(settings: Settings) -> Iterator[Finding]:
     from sqlalchemy.exc import OperationalError
 
     from import_pipeline.orchestration.control import (
+        connections_of_runs,
         heartbeat_age,
         look_at_sensor,
         open_instance,
@@ -161,6 +162,7 @@ def _look_at_dagster(settings: Settings) -> Iterator[Finding]:
             yield _judge_heartbeat(heartbeat_age(instance))
             yield _judge_sensor(look_at_sensor(instance), settings)
             yield _judge_pools(wrong_pool_limits(instance, settings))
+            yield _judge_connections(connections_of_runs(instance, settings), settings)
     except OperationalError as error:
         reason = str(error.orig).strip().split("\n")[0]
         yield Finding(
@@ -205,6 +207,31 @@ def _judge_pools(wrong: dict[str, int]) -> Finding:
     commands = "; ".join(f"dagster instance concurrency set {pool} {limit}" for pool, limit in wrong.items())
     return Finding(
         "pool limits", False, f"not set as they should be: {', '.join(wrong)}", f"Type: {commands}"
+    )
+
+
+def _judge_connections(needed: int | None, settings: Settings) -> Finding:
+    from import_pipeline.ledger.connection import connect, translated_errors
+    from import_pipeline.ledger.queries import free_for_us
+
+    if needed is None:
+        return Finding(
+            "connections",
+            False,
+            "Dagster does not limit the runs at once, and so nothing limits their connections",
+            "Set concurrency.runs.max_concurrent_runs as in deploy/dagster.yaml.",
+        )
+    with translated_errors(), connect(settings.require_database_url()) as conn:
+        allowed = free_for_us(conn)
+    text = f"runs hold {needed} at most, PostgreSQL allows {allowed}"
+    if needed <= allowed:
+        return Finding("connections", True, text)
+    return Finding(
+        "connections",
+        False,
+        text,
+        "Raise max_connections of PostgreSQL, put PgBouncer before it, or lower max_concurrent_runs in "
+        "dagster.yaml; steps that find no connection are tried again, then their upload is failed.",
     )
 
 

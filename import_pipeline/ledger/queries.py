@@ -31,11 +31,22 @@ def in_flight(conn: psycopg.Connection) -> list[InFlightUpload]:
         ).fetchall()
 
 
+def free_for_us(conn: psycopg.Connection) -> int:
+    """How many connections PostgreSQL allows a role like ours: the server's limit, and the role's own."""
+    row = conn.execute(
+        "SELECT current_setting('max_connections')::int"
+        " - current_setting('superuser_reserved_connections')::int,"
+        " (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user)"
+    ).fetchone()
+    assert row is not None  # noqa: S101 - a select without FROM always gives a row
+    return int(row[0]) if row[1] < 0 else min(int(row[0]), int(row[1]))
+
+
 def running_seconds(conn: psycopg.Connection, upload_id: str) -> float:
     """Seconds that the current attempt has been running, by the database's clock; 0: it is not."""
     row = conn.execute(
-        "SELECT extract(epoch FROM clock_timestamp() - greatest(u.running_at, a.started_at))::double precision"
-        " FROM imports.uploads u LEFT JOIN imports.attempts a USING (upload_id, attempt)"
+        "SELECT extract(epoch FROM clock_timestamp() - greatest(u.running_at, a.started_at))"
+        "::double precision FROM imports.uploads u LEFT JOIN imports.attempts a USING (upload_id, attempt)"
         " WHERE u.upload_id = %s AND u.state = 'running'",
         [upload_id],
     ).fetchone()

@@ -19,7 +19,8 @@ from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from import_pipeline.errors import ConfigurationError
-from import_pipeline.orchestration.pools import ensure_pool_limits, pool_limits
+from import_pipeline.orchestration.executor import steps_at_once
+from import_pipeline.orchestration.pools import ensure_pool_limits, most_connections, pool_limits
 from import_pipeline.orchestration.reconciling import PARTITION_TAG
 from import_pipeline.orchestration.sensors import SENSOR_NAME
 from import_pipeline.settings import Settings
@@ -96,6 +97,16 @@ def wrong_pool_limits(instance: DagsterInstance, settings: Settings) -> dict[str
     current = {limit.name: limit.limit for limit in instance.event_log_storage.get_pool_limits()}
     wanted = pool_limits(settings.database_connections)
     return {pool: limit for pool, limit in wanted.items() if current.get(pool) != limit}
+
+
+def connections_of_runs(instance: DagsterInstance, settings: Settings) -> int | None:
+    """How many PostgreSQL connections imports hold at most; None: Dagster does not limit runs."""
+    queue = instance.get_concurrency_config().run_queue_config
+    if queue is None or queue.max_concurrent_runs < 0:
+        return None
+    return most_connections(
+        settings.database_connections, runs=queue.max_concurrent_runs, steps=steps_at_once()
+    )
 
 
 def heartbeat_age(instance: DagsterInstance) -> float | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from import_pipeline.cli.doctor import Finding, examine
+from import_pipeline.cli.doctor import Finding, _judge_connections, examine
 from import_pipeline.orchestration.control import open_instance, set_pool_limits
 from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.settings import Settings, load_settings
@@ -49,6 +49,19 @@ def test_pool_limits_are_ok_once_they_are_set(settings):
         set_pool_limits(instance, settings)
 
     assert findings(settings)["pool limits"].ok
+
+
+def test_more_connections_than_postgresql_allows_are_named_with_what_to_do(settings):
+    prepare_dagster_home(settings.home)
+
+    (few, many, any_number) = (_judge_connections(needed, settings) for needed in (4, 10_000, None))
+
+    assert findings(settings)["connections"].ok
+    assert few.ok
+    assert not many.ok
+    assert "PostgreSQL allows 197" in many.text
+    assert "max_connections" in many.remedy
+    assert "max_concurrent_runs" in any_number.remedy
 
 
 def test_nothing_is_running_and_each_line_still_says_what_to_do(typed):

@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 
 from import_pipeline.cli.connecting import open_bucket
 from import_pipeline.local_pipeline import RunningPipeline, start_pipeline
-from import_pipeline.orchestration.control import open_instance
+from import_pipeline.orchestration.control import connections_of_runs, open_instance
 from import_pipeline.orchestration.pools import pool_limits
 from import_pipeline.services.processes import choose_port
 from import_pipeline.settings import Settings
@@ -209,21 +209,26 @@ def test_no_secret_is_shown_by_resources_or_run_config(daemon: Daemon) -> None:
 
 @pytest.mark.slow
 def test_twenty_runs_at_once_hold_no_more_connections_than_allowed(daemon: Daemon) -> None:
-    keys = [daemon.put(f"many{n % 5}", f"{n}.csv", leads(2_000, f"m{n}x")) for n in range(20)]
-    most = 0
+    """Four of them with a process a batch; all connections by name, and those that the pools bound."""
+    keys = [daemon.put(f"many{n % 5}", f"{n}.csv", leads(2_000, f"m{n}x")) for n in range(16)]
+    keys += [daemon.put(f"many{n}", "large.csv", leads(120_000, f"l{n}x")) for n in range(4)]
+    most = {"all": 0, "pooled": 0}
 
     def all_done() -> bool:
-        nonlocal most
-        held = daemon.sql(
-            "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name IN "
-            "('import_pipeline', 'import_pipeline stage_batch', 'import_pipeline publish_upload')"
+        (held,) = daemon.sql(
+            "SELECT count(*) AS all, count(*) FILTER (WHERE application_name IN ('import_pipeline',"
+            " 'import_pipeline stage_batch', 'import_pipeline publish_upload')) AS pooled"
+            " FROM pg_stat_activity WHERE application_name LIKE 'import_pipeline%%'"
         )
-        most = max(most, int(held[0]["n"]))
+        most.update({name: max(most[name], int(held[name])) for name in most})
         return all(daemon.upload(key)["reported_at"] is not None for key in keys)
 
-    wait_until(all_done, 500)
-    assert 0 < most <= daemon.settings.database_connections
-    assert sum(daemon.count(f"many{n}") for n in range(5)) == 40_000
+    wait_until(all_done, 550)
+    assert 0 < most["pooled"] <= daemon.settings.database_connections
+    allowed = connections_of_runs(daemon.instance, daemon.settings)
+    assert allowed is not None
+    assert most["pooled"] < most["all"] <= allowed
+    assert sum(daemon.count(f"many{n}") for n in range(5)) == 16 * 2_000 + 4 * 120_000
 
 
 def _run_worker(daemon: Daemon, run_id: str) -> int:
