@@ -236,7 +236,7 @@ def _ticker(services: RunningServices, home: Path, stub: int) -> Callable[[str |
 def _told(tick: Tick) -> str:
     before, after = tick.megabytes
     return (
-        f"{tick.seconds:.1f} s, {tick.questions} questions about identities, "
+        f"{tick.seconds:.1f} s ({tick.cpu:.1f} s of CPU), {tick.questions} questions about identities, "
         f"peak memory {after} MB ({before} MB before)"
     )
 

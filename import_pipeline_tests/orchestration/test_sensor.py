@@ -1,11 +1,13 @@
 """Sensor ticks: what is noticed, launched, asked for again, and what a stopped tick leaves behind."""
 
+import time
 from dataclasses import replace
 
 import pytest
-from dagster import AssetKey, DagsterRunStatus, RunRequest, SensorResult
+from dagster import AssetKey, DagsterRunStatus, RunRequest, SensorResult, SkipReason
 
 from import_pipeline.errors import ConfigurationError
+from import_pipeline.flow.arrivals.pace import Pace, write_pace
 from import_pipeline.ledger.arrivals import waiting
 from import_pipeline.ledger.connection import connect
 from import_pipeline.orchestration.sensors import sensor_result
@@ -142,6 +144,23 @@ def test_a_workspace_with_a_long_queue_does_not_make_another_wait_for_it(world: 
     given = {r.tags["import_pipeline/file"]: int(r.tags["dagster/priority"]) for r in world.requested}
     assert given == {"0.csv": 0, "1.csv": -1, "2.csv": -2, "3.csv": -3, "only.csv": 0}
     assert len(later) == 2
+
+
+def test_after_a_slow_listing_the_next_one_waits_while_what_the_ledger_has_is_launched(world: World) -> None:
+    world.put(KEY, LEADS)
+    world.evaluate()
+    world.cursor = write_pace(Pace(ended=time.time(), seconds=60))
+    world.put("uploads/acme/leads/later.csv", MORE)
+
+    (request,) = world.tick(run=False)
+    world.run_in(DagsterRunStatus.STARTED, request)
+    skipped = world.evaluate()
+
+    assert request.partition_key == world.upload(KEY)["upload_id"]
+    assert isinstance(skipped, SkipReason)
+    assert "The bucket is listed again in" in str(skipped.skip_message)
+    world.cursor = write_pace(Pace(ended=time.time() - 601, seconds=60))
+    assert len(world.tick(run=False)) == 1
 
 
 def test_the_external_asset_is_materialized_at_detection(world: World) -> None:

@@ -22,7 +22,7 @@ from import_pipeline.storage.places import UPLOADS
 # A slice of a listing: the tick that holds it stays under 20 s and 300 MB.
 LISTED_OBJECTS = 50_000
 PAGE = 1_000
-RECORDED_AT_ONCE = 2_000
+RECORDED_AT_ONCE = 1_000
 LISTING_SECONDS = 10.0
 
 
