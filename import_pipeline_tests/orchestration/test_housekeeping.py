@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from import_pipeline.cli.main import app
 from import_pipeline.flow.housekeeping.days import kept_days
 from import_pipeline.flow.housekeeping.house import House
+from import_pipeline.flow.housekeeping.placing import set_aside
 from import_pipeline.ledger.connection import connect
 from import_pipeline.orchestration import housekeeping
 from import_pipeline.orchestration.event_log import delete_arrival_events
@@ -146,11 +147,16 @@ def test_a_live_upload_stays_a_partition_and_a_pruned_one_is_brought_back_by_its
     delete_runs(for_ever, world.instance, world.datasets, ["import_leads"])
     assert not for_ever.did
     prune_partitions(then, world.instance, world.datasets)
+    set_aside(then, world.datasets)
     assert world.instance.get_dynamic_partitions("leads_uploads") == []
+    assert world.keys("uploads/") == []
     assert CliRunner().invoke(app, ["retry", stuck["upload_id"]]).exit_code == 0
 
     assert len(world.tick()) == 1
-    assert world.upload(stuck["key"])["state"] == "completed"
+    after = world.upload(stuck["key"])
+    assert after["state"] == "completed"
+    assert world.keys("archive/") == [after["original_key"]]
+    assert world.keys("quarantine/") == []
 
 
 def run_job(world: World, name: str) -> Any:
@@ -163,9 +169,26 @@ def metadata_of(done: Any) -> dict[str, Any]:
     return {name: value.value for name, value in output.event_specific_data.metadata.items()}
 
 
+def image_of_32_days_ago(world: World, row: dict[str, Any]) -> None:
+    """The image of a row that an upload overwrote, too long ago for an undo; and one of now."""
+    world.sql(
+        "UPDATE imports.uploads SET published_at = published_at - interval '32 days', updated = inserted,"
+        " inserted = 0 WHERE upload_id = %s",
+        row["upload_id"],
+    )
+    for number in (row["publish_number"], row["publish_number"] + 1):
+        world.sql(
+            "INSERT INTO imports.row_history (workspace, dataset, publish_number, upload_id, key)"
+            " VALUES ('acme', 'leads', %s, %s, '[]')",
+            number,
+            row["upload_id"],
+        )
+
+
 def test_both_jobs_say_what_they_did_and_what_is_used_before_and_after(world):
     row = imported(world)
     stage(world, row, "77777777")
+    image_of_32_days_ago(world, row)
 
     swept, kept = run_job(world, SWEEP_JOB), run_job(world, RETENTION_JOB)
 
@@ -177,6 +200,7 @@ def test_both_jobs_say_what_they_did_and_what_is_used_before_and_after(world):
     assert said["bytes of database, before"] > 0
     assert said["bytes free on this disk, after"] > 0
     assert metadata_of(kept)["objects in archive/, after"] == 1
+    assert metadata_of(kept)["row history: images of rows"] == 1
 
 
 def test_a_part_that_fails_stops_no_other_and_the_run_names_it(world, monkeypatch):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from import_pipeline.records import ListedObject
@@ -15,6 +15,7 @@ paths = st.text(st.characters(exclude_categories=("Cs",)), max_size=250)
 moments = st.datetimes(timezones=st.just(UTC)).map(lambda at: at.replace(microsecond=0))
 
 
+@settings(deadline=None)
 @given(paths, moments)
 def test_any_key_comes_back_as_it_was(path: str, modified: datetime) -> None:
     source = ListedObject("b", f"uploads/acme/leads/{path}", "0a1b", 7, modified)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from import_pipeline.flow.housekeeping.days import FOR_EVER, KeptDays, kept_days
@@ -30,6 +30,7 @@ from import_pipeline.flow.loading.tables import outcomes_table, staging_table
 from import_pipeline.ledger.states import PUBLISHED_STATES, STATES
 from import_pipeline.settings import Settings
 
+unhurried = settings(deadline=None)
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=4000)
 ATTEMPT, OTHER = "0a1b2c3d-aaaa", "ffffffff-bbbb"
@@ -65,6 +66,7 @@ def housed(draw: st.DrawFn) -> HousedUpload:
 families = st.lists(housed(), min_size=1, max_size=4)
 
 
+@unhurried
 @given(housed(), kept, moments)
 def test_staging_of_a_live_attempt_stays_for_ever(upload, days, newest):
     live = replace(upload, attempt=ATTEMPT, state="running")
@@ -74,6 +76,7 @@ def test_staging_of_a_live_attempt_stays_for_ever(upload, days, newest):
         assert not staging_is_due([upload, live], part, newest, LATER, days)
 
 
+@unhurried
 @given(housed(), kept)
 def test_a_published_upload_keeps_what_its_report_is_written_from(upload, days):
     waits = replace(upload, state="completed", published_at=NOW, reported=False, attempt=ATTEMPT)
@@ -83,11 +86,13 @@ def test_a_published_upload_keeps_what_its_report_is_written_from(upload, days):
     assert staging_is_due([replace(waits, reported=True)], ATTEMPT[:8], NOW, NOW, days)
 
 
+@unhurried
 @given(housed(), kept)
 def test_what_another_attempt_left_is_dead_at_once(upload, days):
     assert staging_is_due([replace(upload, attempt=ATTEMPT)], OTHER[:8], NOW, NOW, days)
 
 
+@unhurried
 @given(kept)
 def test_a_failed_upload_can_go_on_for_its_days_and_no_longer(days):
     failed = HousedUpload("a", "s", None, "acme", "leads", "failed", ATTEMPT, NOW, None, False)
@@ -97,6 +102,7 @@ def test_a_failed_upload_can_go_on_for_its_days_and_no_longer(days):
     assert staging_is_due([failed], ATTEMPT[:8], NOW, last, days)
 
 
+@unhurried
 @given(families, kept, moments, st.sampled_from(["archive", "quarantine", "reports"]))
 def test_no_object_goes_while_its_upload_or_a_file_in_it_is_live(family, days, newest, place):
     due = object_is_due(place, newest, family, LATER, days)
@@ -106,10 +112,11 @@ def test_no_object_goes_while_its_upload_or_a_file_in_it_is_live(family, days, n
         assert not object_is_due(place, newest, [*family, replace(family[0], state=state)], LATER, days)
 
 
+@unhurried
 @given(families, st.integers(1, 400), st.integers(0, 20), st.integers(0, 20), moments)
 def test_archive_and_partition_outlive_every_undo(family, undo, archive, partition, now):
-    settings = Settings(undo_days=undo, archive_days=archive, partition_days=partition)
-    days = kept_days(settings)
+    chosen = Settings(undo_days=undo, archive_days=archive, partition_days=partition)
+    days = kept_days(chosen)
     undoable = [one for one in family if one.published_at and now - one.published_at <= timedelta(days=undo)]
 
     if object_is_due("archive", now - timedelta(days=9999), family, now, days):
@@ -118,6 +125,7 @@ def test_archive_and_partition_outlive_every_undo(family, undo, archive, partiti
         assert not undoable
 
 
+@unhurried
 @given(families, kept, moments, st.timedeltas(timedelta(0), timedelta(days=900)))
 def test_what_is_due_stays_due_and_0_keeps_for_ever(family, days, now, later):
     if partition_is_due(family, now, days):
@@ -130,6 +138,7 @@ def test_what_is_due_stays_due_and_0_keeps_for_ever(family, days, now, later):
     assert not any(original_is_due(one, LATER, for_ever) for one in family)
 
 
+@unhurried
 @given(housed(), kept, moments)
 def test_only_what_did_not_make_it_leaves_uploads_after_its_days(upload, days, now):
     due = original_is_due(upload, now, days)
@@ -142,6 +151,7 @@ def test_only_what_did_not_make_it_leaves_uploads_after_its_days(upload, days, n
     assert not original_is_due(replace(upload, parent="acme/a.zip@0"), now, days)
 
 
+@unhurried
 @given(st.lists(housed(), max_size=4), kept, moments, st.booleans())
 def test_an_archive_stays_while_a_file_in_it_may_still_be_read(members, days, now, keep):
     place = place_after(members, now, days, keep=keep)
@@ -160,6 +170,7 @@ runs = st.lists(
 )
 
 
+@unhurried
 @given(runs, st.integers(1, 400), moments)
 def test_a_run_goes_only_with_its_whole_chain(found, days, now):
     due = runs_due(found, days, now)
@@ -171,6 +182,7 @@ def test_a_run_goes_only_with_its_whole_chain(found, days, now):
     assert not runs_due(found, FOR_EVER, LATER)
 
 
+@unhurried
 @given(runs, st.dictionaries(st.uuids().map(str), moments, max_size=4), st.integers(1, 400))
 def test_records_of_a_run_that_is_not_over_stay_and_those_of_a_forgotten_one_age(found, others, days):
     newest = {run.run_id: NOW - timedelta(days=500) for run in found} | others
