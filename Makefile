@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all check messages pages lock bench bench-check images clean
+.PHONY: help setup demo dev test test-all torture check messages pages lock bench bench-check images clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: $(STAMP) ## the tests (8 minutes at most on 2 cores)
 
 test-all: $(STAMP) ## the tests and the slow ones
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+torture: $(STAMP) ## kill everything, everywhere (about an hour); nothing may be lost, nothing come twice
+	@$(BIN)/python -m import_pipeline_tests.torture
 
 check: $(STAMP) ## lint, types, and whether the definitions load
 	@$(BIN)/ruff check .

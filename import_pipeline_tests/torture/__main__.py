@@ -59,7 +59,7 @@ def _run(parts: Sequence[Sequence[Case]], home: Path, until: float, outcomes: li
     """Each part in a lane of its own, side by side; whether a lane itself failed."""
     codes: list[int] = []
     lanes = [
-        threading.Thread(target=lambda n=n, p=p: codes.append(_lane(n, p, home, until, outcomes)))  # type: ignore[misc]
+        threading.Thread(target=lambda n=n, p=p: codes.append(_lane(n, p, home, until, outcomes)))
         for n, p in enumerate(parts, start=1)
     ]
     for lane in lanes:

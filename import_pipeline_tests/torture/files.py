@@ -10,13 +10,19 @@ from typing import Any
 import psycopg
 
 ROWS = 600
+# Megabytes between the two sizes.
+FAN_OUT_MB = 0.045
 SEED = "seed"
 
 
-def file_of(dataset: str) -> bytes:
-    """The bytes that are dropped."""
+def file_of(dataset: str, processes: str = "one") -> bytes:
+    """The bytes that are dropped.
+
+    Args:
+        processes: `many`: a file that is large enough, by the daemon's setting, for a process a step.
+    """
     make = {"customers": _customers, "readings": _readings}[dataset]
-    return make().encode()
+    return make(30 if processes == "many" else 1).encode()
 
 
 def seed_workspaces(url: str, workspaces: Sequence[str]) -> None:
@@ -36,7 +42,7 @@ def seed_workspaces(url: str, workspaces: Sequence[str]) -> None:
         )
 
 
-def _customers() -> str:
+def _customers(weight: int) -> str:
     lines = ["E-mail;Nome;Visitas;Valor;Cor"]
     for n in range(ROWS):
         email, visits = f"c{n}@exemplo.com", str(n)
@@ -46,14 +52,14 @@ def _customers() -> str:
             email = f"c{n - 5}@exemplo.com"  # an earlier row's key: the last one wins
         if n % 90 == 13:
             email = "sem arroba"
-        lines.append(f"{email};Nome {n};{visits};{n},50;{'azul' if n % 3 else ''}")
+        lines.append(f"{email};Nome {n};{visits};{n},50;{'azul' * weight if n % 3 else ''}")
     return "\n".join(lines) + "\n"
 
 
-def _readings() -> str:
+def _readings(weight: int) -> str:
     lines = ["Medidor;Visitas;Valor"]
     for n in range(ROWS):
-        meter = "" if n % 40 == 9 else f"m{n % 50}"  # without a meter: rejected
+        meter = "" if n % 40 == 9 else f"m{n % 50}" + "x" * 4 * weight  # without a meter: rejected
         lines.append(f"{meter};{n};{n},25")
     return "\n".join(lines) + "\n"
 
@@ -61,4 +67,4 @@ def _readings() -> str:
 def rows_of(url: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
     """Rows of a query, as tuples."""
     with psycopg.connect(url) as conn:
-        return conn.execute(query, values).fetchall()  # type: ignore[arg-type]
+        return conn.execute(query, values).fetchall()

@@ -141,7 +141,7 @@ def _around_events(probe: Probe) -> None:
         if kind in ENDS and probe.step is not None and probe.step.key == event.step_key:
             probe.end(kind == "STEP_SUCCESS")
 
-    DagsterInstance.handle_new_event = counted  # type: ignore[method-assign]
+    DagsterInstance.handle_new_event = counted  # type: ignore[method-assign, assignment]
 
 
 def _first(query: Any) -> str:

@@ -31,7 +31,7 @@ def work(run_id: str, log: str) -> None:
     for standard in (1, 2):
         os.dup2(file, standard)
     # Its steps come from the same fork server, not from one more that imports everything again.
-    multiprocessing.forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]
+    multiprocessing.forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
     with capture_interrupts(), DagsterInstance.get() as instance:
         code = _execute_run_command_body(run_id, instance, lambda _: None, set_exit_code_on_failure=False)
     sys.exit(code)
