@@ -51,7 +51,7 @@ def test_files_of_different_values_end_the_same_in_all_orders_the_newest_of_each
             ]
             for n in order:
                 world.load(made[n])
-            newest = dict.fromkeys(written_by_hand, ("by hand", None))
+            newest: dict[str, tuple[str, datetime | None]] = dict.fromkeys(written_by_hand, ("by hand", None))
             for upload in sorted(made, key=lambda m: (m.opened.source_time, m.opened.short_id)):
                 name, at = upload.opened.file_name, upload.opened.source_time
                 newest |= dict.fromkeys(files[int(name[-1])][1], (name, at))

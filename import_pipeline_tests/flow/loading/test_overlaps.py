@@ -136,3 +136,34 @@ def test_a_row_that_an_application_changes_meanwhile_is_looked_at_again(
     assert "new" not in str(left)
     assert world.publish(made, staged).state == "completed"
     assert world.query(NAMES) == [("a", "new"), ("b", "new")]
+
+
+@pytest.mark.parametrize("existing", ["skip", "update"])
+def test_readers_see_a_whole_upload_or_none_of_it(
+    world: World, as_superuser: Callable[[str], str], existing: str
+) -> None:
+    """The publish stops at its last key, which an application has in hand; a reader looks meanwhile."""
+    dataset = things(existing=existing)
+    world.install(dataset)
+    codes = [f"{n:03d}" for n in range(50)]
+    world.load(world.make(dataset, [thing(code, "before") for code in codes[:20]], name="before"))
+    made = world.make(
+        dataset, [thing(code, "after") for code in codes], name="after", at=NOON + timedelta(days=1)
+    )
+    staged = world.stage(made)
+    seen: list[list[Any]] = []
+    with psycopg.connect(world.url) as application:
+        application.execute(
+            "INSERT INTO things (_workspace, code, name) VALUES ('acme', %s, 'app')", [codes[-1]]
+        )
+
+        def look() -> None:
+            seen.append(world.query(NAMES))
+            application.rollback()
+
+        published = while_blocked(world, as_superuser, lambda: world.publish(made, staged), look)
+    assert seen == [[(code, "before") for code in codes[:20]]]
+    assert published.counts.inserted == 30
+    names = dict(world.query(NAMES))
+    assert len(names) == 50
+    assert names["000"] == ("after" if existing == "update" else "before")
