@@ -22,8 +22,8 @@ from import_pipeline.storage.places import UPLOADS
 # A slice of a listing: the tick that holds it stays under 20 s and 300 MB.
 LISTED_OBJECTS = 50_000
 PAGE = 1_000
-RECORDED_AT_ONCE = 1_000
 LISTING_SECONDS = 10.0
+NOTICING_SECONDS = 15.0  # with the recording of what is new
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,14 @@ def notice_listed(
     began = time.monotonic()
     listing = _list_slice(bucket, pace.after, began + LISTING_SECONDS)
     unknown = set(unknown_identities(conn, [one for page in listing.pages for one in page.identities]))
-    fresh = (listed for page in listing.pages for listed in page.of(unknown))
-    new = 0
-    while some := list(islice(fresh, RECORDED_AT_ONCE)):
-        new += record_new(conn, some, importable)
+    new, after = 0, listing.after
+    for page in listing.pages:
+        new += record_new(conn, list(page.of(unknown)), importable)
+        if time.monotonic() > began + NOTICING_SECONDS and page is not listing.pages[-1]:
+            after = page.last  # what follows is listed again by the next tick
+            break
     seconds = time.monotonic() - began
-    return NoticedSlice(new, listing.count, seconds, pace.listed(time.time(), seconds, listing.after))
+    return NoticedSlice(new, listing.count, seconds, pace.listed(time.time(), seconds, after))
 
 
 def record_new(conn: psycopg.Connection, objects: Iterable[ListedObject], importable: Importable) -> int:
@@ -81,10 +83,12 @@ class _Page:
     """Listed objects that may be imports.
 
     Attributes:
+        last: the last key listed; the next page begins after it.
         rows: an object each, as Arrow holds them: a quarter of what Python's objects take.
     """
 
     identities: list[str]
+    last: str
     rows: pa.Table
 
     def of(self, wanted: set[str]) -> Iterator[ListedObject]:
@@ -111,7 +115,7 @@ def _list_slice(bucket: Bucket, after: str | None, until: float) -> _Slice:
         found = identify(page)
         if found:
             rows = pa.Table.from_pylist([vars(listed) for listed in found.values()])
-            pages.append(_Page(list(found), rows))
+            pages.append(_Page(list(found), page[-1].key, rows))
         if count >= LISTED_OBJECTS or time.monotonic() > until:
             return _Slice(pages, count, page[-1].key)
     return _Slice(pages, count, None)

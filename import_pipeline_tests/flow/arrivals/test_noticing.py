@@ -37,7 +37,6 @@ def test_slices_together_record_what_one_listing_shows(
 ) -> None:
     monkeypatch.setattr(noticing, "LISTED_OBJECTS", at_once)
     monkeypatch.setattr(noticing, "PAGE", at_once)
-    monkeypatch.setattr(noticing, "RECORDED_AT_ONCE", 2)
     pace, new, seen = Pace(), 0, 0
     while pace.ended is None:
         done = notice_listed(conn, bucket, IMPORTABLE, pace)
@@ -58,6 +57,21 @@ def test_a_slice_over_time_goes_on_where_it_stopped(
     first = notice_listed(conn, bucket, IMPORTABLE, Pace())
 
     assert (first.listed, first.pace.after, first.pace.ended) == (4, KEYS[3], None)
+
+
+def test_what_a_slice_has_no_time_to_record_is_recorded_by_the_next_ones(
+    bucket: Bucket, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tick is cut after 60 s and begins anew: with 50,000 new objects it would never end."""
+    monkeypatch.setattr(noticing, "NOTICING_SECONDS", -1)
+    monkeypatch.setattr(noticing, "PAGE", 2)
+    pace, found = Pace(), []
+    while pace.ended is None:
+        done = notice_listed(conn, bucket, IMPORTABLE, pace)
+        pace, found = done.pace, [*found, done.new]
+
+    assert max(found) <= 2
+    assert sum(found) == len(recorded(conn)) == len(KEYS) - 1
 
 
 def test_a_known_object_is_asked_about_and_not_recorded_again(
