@@ -109,7 +109,7 @@ def test_the_sender_overrides_the_evidence_and_evidence_the_default() -> None:
     assert verdict("amount", ["1.5"], defaults=default).source == "evidence"
 
 
-def test_without_proof_the_default_decides_and_without_default_nothing_does() -> None:
+def test_nothing_is_guessed_without_proof_the_default_decides_and_without_one_nothing_does() -> None:
     default = SenderOptions(date_order="dmy")
     with_default = verdict("born", ["01/02/2026"], defaults=default)
     assert (with_default.reading, with_default.source, with_default.ambiguous) == ("dmy", "default", 1)
