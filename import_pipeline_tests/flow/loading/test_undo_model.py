@@ -22,16 +22,20 @@ FILE = st.tuples(
     st.sampled_from([0, 0, 0, 0, -3]),
     st.sampled_from(["update"] * 6 + ["skip", "reject"]),
 )
+EDIT = st.tuples(st.just("edit"), st.sampled_from(KEYS), VALUES)
 OTHERS = st.one_of(
-    st.tuples(st.just("edit"), st.sampled_from(KEYS), VALUES),
+    EDIT,
     st.tuples(st.just("insert"), st.sampled_from(KEYS), VALUES),
     st.tuples(st.just("delete"), st.sampled_from(KEYS)),
     st.tuples(st.just("undo"), st.integers(0, 4)),
     st.tuples(st.just("undo"), st.integers(0, 4)),
     st.tuples(st.just("launch again"), st.integers(0, 4)),
 )
-# Three files of the same keys to begin with: most of what is interesting needs a chain.
-HISTORIES = st.tuples(FILE, FILE, FILE, st.lists(st.one_of(FILE, OTHERS), max_size=6), st.randoms())
+# Three files of the same keys to begin with, with changes between: most of what is interesting needs a chain.
+BEGINNING = st.tuples(FILE, st.lists(EDIT, max_size=1), FILE, st.lists(EDIT, max_size=1), FILE).map(
+    lambda steps: (steps[0], *steps[1], steps[2], *steps[3], steps[4])
+)
+HISTORIES = st.tuples(BEGINNING, st.lists(st.one_of(FILE, OTHERS), max_size=6), st.randoms())
 WORKSPACES = count(1)
 NULLS: tuple[None, None] = (None, None)
 
@@ -203,9 +207,9 @@ class Story:
 
 def tell(world: World, dataset: Dataset, history: Any) -> Story:
     """Play a history, look at the table after each step, then undo all that is left in any order."""
-    *first, others, random = history
+    beginning, others, random = history
     story = Story(world, dataset, f"w{next(WORKSPACES)}")
-    for name, *values in (*first, *others):
+    for name, *values in (*beginning, *others):
         step: Callable[..., None] = getattr(story, name.replace(" ", "_"))
         step(*values)
         story.compare()
