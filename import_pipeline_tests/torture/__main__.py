@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from import_pipeline_tests.torture.cases import STAGES, WHATS, Case, draw_cases
+from import_pipeline_tests.torture.cases import STAGES, WHATS, Case, draw_cases, draw_short
 from import_pipeline_tests.torture.figures import account, table
 from import_pipeline_tests.torture.outcomes import Outcome, from_line
 
@@ -44,6 +44,8 @@ def main() -> int:
 
 def _cases(asked: argparse.Namespace) -> tuple[list[Case], list[Case]]:
     """Cases without and with a daemon."""
+    if asked.short:
+        return draw_short(asked.seed), []
     chosen = {"whats": asked.what or WHATS, "stages": asked.stage or STAGES}
     with_daemon = round(asked.daemon_kills * DRAWN_BESIDE)
     without = round((asked.kills - asked.daemon_kills) * DRAWN_BESIDE)
@@ -120,6 +122,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--what", action="append", choices=WHATS, help="kill only this (repeatable)")
     parser.add_argument("--stage", action="append", choices=STAGES, help="strike only here (repeatable)")
     parser.add_argument("--case", action="append", help="only this case: p17, or d3 of the daemon's")
+    parser.add_argument("--short", action="store_true", help="one kill in each stage, and no more")
     parser.add_argument("--home", type=Path, help="keep services and logs here")
     return parser.parse_args()
 

@@ -6,8 +6,8 @@ so a case says it as a share of them.
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 Stage = Literal[
     "open_upload", "split_upload", "check_batch", "stage_batch", "find_duplicates", "publish_upload",
@@ -92,6 +92,18 @@ def draw_cases(
     dice.shuffle(plan)
     plan += _for_ever(dice, rest, count - len(plan)) if rest else []
     return [_draw(dice, number, *cell, daemon=daemon) for number, cell in enumerate(plan[:count], start=1)]
+
+
+def draw_short(seed: int) -> list[Case]:
+    """A kill in each stage, of one thing or another: what `make test` has time for."""
+    dice = random.Random(f"{seed} short")
+    whats: list[What] = ["step", "step", "step", "step", "cancel", "postgres", "s3"]
+    dice.shuffle(whats)
+    drawn = [
+        _draw(dice, n, s, w, daemon=False) for n, (s, w) in enumerate(zip(STAGES, whats, strict=True), 1)
+    ]
+    plain: dict[str, Any] = {"dataset": "customers", "processes": "one", "restart": "early"}
+    return [replace(case, **plain, recovery=dice.choice(("re_execution", "fresh"))) for case in drawn]
 
 
 def _for_ever(

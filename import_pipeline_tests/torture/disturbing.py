@@ -4,7 +4,7 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.context import ForkServerProcess
 
 import psutil
@@ -21,7 +21,6 @@ from import_pipeline_tests.torture.sweeping import sweep
 from import_pipeline_tests.torture.workers import start_worker
 from import_pipeline_tests.waiting import wait_until
 
-DATASETS = ("customers", "readings")
 SECONDS = 120.0
 HELD_SECONDS = 6.0
 MOST_LAUNCHES = 4
@@ -36,9 +35,9 @@ class Lane:
         self.undisturbed: dict[str, Snapshot] = {}
         self.workers: dict[str, ForkServerProcess] = {}
 
-    def record(self) -> None:
+    def record(self, datasets: Iterable[str]) -> None:
         """Import each dataset's file undisturbed, and write down every moment."""
-        for dataset in DATASETS:
+        for dataset in datasets:
             workspace = f"undisturbed-{dataset}"
             self.scene.drop_files(dataset, [workspace])
             self.scene.folder.ask_for_trace(workspace)
@@ -205,7 +204,7 @@ class Lane:
 
 def run_lane(lane: Lane, cases: Sequence[Case], until: float, say: Callable[[Outcome], None]) -> None:
     """Run cases one after the other until they are done or the time (of `time.time()`) is up."""
-    lane.record()
+    lane.record(sorted({case.dataset for case in cases}))
     for case in cases:
         if time.time() > until:
             return
