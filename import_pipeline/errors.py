@@ -7,6 +7,8 @@ What each file-level code means stands in `codes.py`, not here.
 
 from typing import Any
 
+from import_pipeline.plain_text import one_line
+
 
 class ImportPipelineError(Exception):
     """Root of all errors raised on purpose.
@@ -31,7 +33,8 @@ class ImportPipelineError(Exception):
         self.fields = fields
         if code is not None:
             self.code = code
-        super().__init__(f"{self.masked} {remedy}".strip())
+        # On one line: it is logged, and file names and headers are of strangers' making.
+        super().__init__(one_line(f"{self.masked} {remedy}").strip())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep every field when an error crosses a process."""

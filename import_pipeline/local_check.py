@@ -4,6 +4,7 @@ What the table holds is not known here, so the result is that of an import into 
 """
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -112,7 +113,8 @@ def check_files(
     checked = []
     for number, member in enumerate(members, 1):
         source = MemberSource(archive, member.name)
-        folder = output / f"{number}-{make_safe(member.name.rsplit('/', 1)[-1])[-LONGEST_FOLDER:]}"
+        name = make_safe(re.split(r"[/\\]", member.name)[-1])
+        folder = output / f"{number}-{name[-LONGEST_FOLDER:]}"
         original = _Original(source, path, None, member.name)
         checked.append(_check(original, dataset, options, folder, progress, language))
     return tuple(checked)

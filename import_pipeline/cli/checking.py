@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from import_pipeline.cli.console import (
@@ -17,6 +18,7 @@ from import_pipeline.cli.console import (
     say,
     seconds_text,
     show_error,
+    warn,
 )
 from import_pipeline.cli.exit_codes import exit_code
 from import_pipeline.cli.options import (
@@ -28,6 +30,7 @@ from import_pipeline.cli.options import (
     state_options,
     takes,
 )
+from import_pipeline.plain_text import one_line
 
 STEPS = ("opening", "reading", "checking", "searching for duplicates", "reporting")
 
@@ -70,7 +73,8 @@ def check(
     else:
         for one in checked:
             if one.path != file:
-                output().print(f"\n{one.path.relative_to(file)}", soft_wrap=True, markup=False)
+                inside = one_line(str(one.path.relative_to(file)), "_")
+                output().print(f"\n{inside}", soft_wrap=True, markup=False)
             _show(one)
     raise typer.Exit(max(codes))
 
@@ -132,6 +136,6 @@ def _show(checked: Any) -> None:
     if checked.codes:
         print_table(("code", "rows"), sorted(checked.codes.items()), right=("rows",))
     for warning in checked.warnings:
-        say(f"[yellow]{warning.get('message', warning) if isinstance(warning, dict) else warning}[/]")
+        warn(str(warning.get("message", warning) if isinstance(warning, dict) else warning))
     files = ", ".join(path.name for path in checked.files)
-    say(f"{files} are in {checked.files[-1].parent} ({seconds_text(checked.seconds)}).")
+    say(f"{escape(f'{files} are in {checked.files[-1].parent}')} ({seconds_text(checked.seconds)}).")

@@ -14,22 +14,34 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from import_pipeline.errors import ImportPipelineError
+from import_pipeline.plain_text import harmless_json, one_line, without_controls
 
 WIDTH_WITHOUT_TERMINAL = 200
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
+class CalmConsole(Console):
+    """A console whose terminal obeys no text: file names, headers and cells are of strangers' making."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text with its markup, without characters that move the cursor or hide what was said."""
+        return super().render_str(without_controls(text), **options)
+
+
 def output() -> Console:
     """Where results go: standard output."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+    return CalmConsole(
+        width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False, emoji=False
+    )
 
 
 def messages() -> Console:
     """Where everything beside the result goes: standard error."""
     width = None if sys.stderr.isatty() else WIDTH_WITHOUT_TERMINAL
-    return Console(stderr=True, width=width, highlight=False)
+    return CalmConsole(stderr=True, width=width, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
@@ -51,7 +63,7 @@ def show_error(error: ImportPipelineError) -> None:
 
 def print_json(value: Any) -> None:
     """A record, or a list of records, as JSON on standard output."""
-    print(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+    print(harmless_json(json.dumps(value, default=_plain, ensure_ascii=False, indent=2)))
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> None:
@@ -113,7 +125,7 @@ def _cell(value: object) -> str:
         return time_text(value)
     if isinstance(value, bool):
         return "yes" if value else ""
-    return escape(f"{value:,}" if isinstance(value, int) else str(value))
+    return escape(f"{value:,}" if isinstance(value, int) else one_line(str(value)))
 
 
 def _plain(value: Any) -> Any:

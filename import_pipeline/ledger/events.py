@@ -1,20 +1,18 @@
 """An upload's timeline. Changes of state write their own line, by a trigger."""
 
-import re
-
 import psycopg
 from psycopg.rows import class_row
 
+from import_pipeline import plain_text
 from import_pipeline.ledger.rows import Event
 from import_pipeline.records import UploadState
 
 MESSAGE_LENGTH = 1000
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def one_line(text: str) -> str:
     """Text as one line without control characters, at most 1,000 characters."""
-    line = _CONTROL.sub(" ", text).strip()
+    line = plain_text.one_line(text).strip()
     return line if len(line) <= MESSAGE_LENGTH else line[: MESSAGE_LENGTH - 1] + "…"
 
 

@@ -19,6 +19,7 @@ from import_pipeline.flow.arrivals.identity import (
     short_id,
     upload_id,
 )
+from import_pipeline.plain_text import one_line
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.places import UPLOADS
 
@@ -34,7 +35,7 @@ class Arrival:
         dataset: the key's third part if it could be a dataset's name, else None (then it is ignored).
         identity: 64 hex; `short_id`: its first 12.
         upload_id: Dagster's partition key.
-        file_name: last part of the key, as sent.
+        file_name: last part of the key, as sent, but on one line.
         ignored_reason: a sentence, if the upload is to be recorded as `ignored`; else None.
         parent: of a file in an archive, the archive's upload id; `listed` then has the file's own size.
         member: its path in the archive; else empty.
@@ -195,7 +196,7 @@ def _arrival(
         identity=found,
         short_id=short_id(found),
         upload_id=upload_id(parts.workspace, path, found),
-        file_name=parts.file_name,
+        file_name=one_line(parts.file_name, "_"),
         ignored_reason=why_ignored(parts, datasets, workspaces),
     )
 
