@@ -14,6 +14,8 @@ from import_pipeline.errors import ConcurrentChange, ConfigurationError, Databas
 
 CONNECT_TIMEOUT_SECONDS = 10
 CONFLICTS = (pg.UniqueViolation, pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
+# One that was silent for too long inside of a transaction is ended under a class of its own.
+ENDED = (psycopg.OperationalError, pg.IdleInTransactionSessionTimeout)
 
 
 def connect(url: str, *, application_name: str = "import_pipeline") -> psycopg.Connection:
@@ -67,7 +69,7 @@ def translated_errors() -> Iterator[None]:
             constraint=error.diag.constraint_name,
             table=error.diag.table_name,
         ) from None
-    except psycopg.OperationalError as error:
+    except ENDED as error:
         reason = str(error).strip().splitlines()
         raise DatabaseUnavailable(
             f"PostgreSQL is not available: {reason[0] if reason else type(error).__name__}",

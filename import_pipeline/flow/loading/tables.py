@@ -17,10 +17,10 @@ from import_pipeline.records import OpenedUpload
 
 STAGING_SCHEMA = "staging"
 # Sorting and hashing in memory up to here; JIT costs more than it saves on statements run once; keys with
-# a time read the same in every transaction.
+# a time read the same in every transaction. A machine that vanished gives its locks back after the last one.
 TRANSACTION_SETTINGS = (
     "SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true),"
-    " set_config('timezone', 'UTC', true)"
+    " set_config('timezone', 'UTC', true), set_config('idle_in_transaction_session_timeout', '10min', true)"
 )
 LOSERS = sql.Identifier("pg_temp", "losers")
 DECIDED = sql.Identifier("pg_temp", "decided")

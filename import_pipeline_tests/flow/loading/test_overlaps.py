@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from import_pipeline.errors import ConcurrentChange, Superseded
+from import_pipeline.errors import ConcurrentChange, DatabaseUnavailable, Superseded
+from import_pipeline.flow.loading import deciding, publishing
 from import_pipeline.flow.loading.staging import stage_batch
 from import_pipeline.records import PublishedUpload
 from import_pipeline_tests.flow.loading.world import NOON, World, at_once, thing, things
@@ -167,3 +168,28 @@ def test_readers_see_a_whole_upload_or_none_of_it(
     names = dict(world.query(NAMES))
     assert len(names) == 50
     assert names["000"] == ("after" if existing == "update" else "before")
+
+
+def test_a_publish_whose_machine_vanished_gives_its_locks_back(
+    world: World, as_superuser: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing any more, and its connection stays open for hours: others waited for its locks."""
+    dataset = things()
+    world.install(dataset)
+    made, other = (world.make(dataset, [thing(c)], name=c, batches=1) for c in "ab")
+    staged = world.stage(made)
+    assert "'10min'" in publishing.TRANSACTION_SETTINGS
+    monkeypatch.setattr(
+        publishing, "TRANSACTION_SETTINGS", publishing.TRANSACTION_SETTINGS.replace("10min", "50ms")
+    )
+
+    def silent(conn: psycopg.Connection, *args: Any) -> Any:
+        monkeypatch.undo()
+        assert world.load(other).counts.inserted == 1, "another upload waits no longer for the publish lock"
+        return deciding.decide(conn, *args)
+
+    monkeypatch.setattr(publishing, "decide", silent)
+    with pytest.raises(DatabaseUnavailable):
+        world.publish(made, staged)
+    assert world.query("SELECT code FROM things") == [("b",)]
+    assert world.publish(made, staged).counts.inserted == 1
