@@ -6,6 +6,7 @@ whole pipeline instead: large files of some workspaces, many small ones of one, 
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -109,6 +110,7 @@ def measure_new(services: RunningServices, objects: int) -> str:
     busy = int(objects * BUSY_SHARE)
     keys = [f"uploads/{'busy' if n < busy else f'w{n % 9}'}/leads/{n:06}.csv" for n in range(objects)]
     home = prepare_dagster_home(services.settings.home)
+    os.environ |= services.environment()  # the sensor reads its settings, as in a code server
     _put(services, keys)
     with open_instance(services.settings, home) as instance:
         set_pool_limits(instance, services.settings)
