@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import traceback
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,25 @@ def test_services_are_believed_only_while_their_lock_is_held(tmp_path, monkeypat
     assert load_settings().require_bucket() == "imports"
     os.close(lock)
     assert load_settings().bucket is None
+
+
+@pytest.mark.parametrize("name", ["IMPORT_PIPELINE_DATABASE_URL", "IMPORT_PIPELINE_DAGSTER_DATABASE_URL"])
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://u:secret@word@h/d", "postgresql://u:secret/word@h/d", "postgresql://u:secret#word@h/d",
+     "postgresql://u:secret%zzword@h/d", "mysql://u:secretword@h/d", "u:secretword@h"],
+)  # fmt: skip
+def test_a_url_whose_password_would_be_cut_apart_is_refused_without_being_shown(monkeypatch, name, url):
+    monkeypatch.setenv(name, url)
+    with pytest.raises(ConfigurationError, match=name) as refused:
+        load_settings()
+    shown = "".join(traceback.format_exception(refused.value))
+    assert "secret" not in shown and "word@" not in shown
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:p%40ss@h:5432/d?sslmode=require", "postgres://h/d", "host=h password='a@b'"]
+)
+def test_other_addresses_of_a_database_are_taken_as_they_are(monkeypatch, url):
+    monkeypatch.setenv("IMPORT_PIPELINE_DATABASE_URL", url)
+    assert load_settings().require_database_url() == url
