@@ -93,8 +93,8 @@ class Settings(BaseSettings):
     queue_url: str | None = Field(
         None,
         pattern=r"^https?://[^/]+/.+",
-        description="SQS queue that the bucket sends its notifications to: files are noticed by its messages, "
-        "and by a listing every 15 minutes. Empty: by listing alone.",
+        description="SQS queue that the bucket sends its notifications to: files are noticed by its "
+        "messages, and by a listing every 15 minutes. Empty: by listing alone.",
     )
     kms_key_id: str | None = Field(
         None,
