@@ -163,6 +163,7 @@ class OpenedUpload:
         attempt: `root_run_id` of the attempt; owns staging table and staging objects.
         source: the object that is read, wherever it lies now.
         source_time: LastModified of the original arrival, whatever was moved since.
+        arrived: the object as it was dropped; None: it is `source`.
         file: what is known of the file itself.
         options: what the sender stated.
         member: of a file in an archive, its path there; `source` is the archive then.
@@ -192,6 +193,7 @@ class OpenedUpload:
     language: Language = "en"
     duplicate_of: str | None = None
     action: Literal["import", "report"] = "import"
+    arrived: ListedObject | None = None
 
 
 @dataclass(frozen=True)

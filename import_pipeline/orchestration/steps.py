@@ -226,6 +226,7 @@ def _inspect(
         attempt=session.attempt,
         token=session.token,
         source=original.listed,
+        arrived=row.listed,
         source_time=row.last_modified,
         file_name=row.file_name,
         file=found,

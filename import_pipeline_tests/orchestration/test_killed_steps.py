@@ -1,5 +1,6 @@
 """What kills of steps, in the kill matrix (torture/), brought to light: a test for each."""
 
+import json
 from typing import Any
 
 import pytest
@@ -66,6 +67,21 @@ def test_an_original_that_another_run_archives_meanwhile_is_read_where_it_is_now
         "summary.html", "summary.json", "errors.csv", "rejected.csv",
     }  # fmt: skip
     assert b"Refused" not in world.get(f"{after['report_prefix']}summary.html")
+
+
+def test_a_report_that_is_written_again_names_the_file_where_its_sender_dropped_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report written after the original was archived told the sender of a key below archive/."""
+    upload_id = published_without_report(world, monkeypatch)
+    bucket = Bucket(world.s3, world.bucket)
+    dropped = next(iter(bucket.list_objects(KEY)))
+    archive_original(bucket, _Owned(world.upload(KEY)), dropped)
+
+    assert world.launch(upload_id)
+
+    summary = json.loads(world.get(f"{world.upload(KEY)['report_prefix']}summary.json"))
+    assert (summary["source"]["key"], summary["source"]["etag"]) == (KEY, dropped.etag)
 
 
 def test_a_published_upload_is_never_refused_whatever_stands_in_the_way_of_its_report(

@@ -61,13 +61,14 @@ def summary_of(
     dataset: Dataset,
 ) -> dict[str, Any]:
     """All but what only writing the report can tell (codes, files)."""
+    arrived = opened.arrived or opened.source
     return {
         **named(opened, published.state if published else "refused", opened.language),
         "source": {
-            "key": opened.source.key,
+            "key": arrived.key,
             "size": opened.source.size,
             "last_modified": opened.source_time.isoformat(),
-            "etag": opened.source.etag,
+            "etag": arrived.etag,
             "sha256": opened.file.sha256,
         },
         "timezone": dataset.timezone,
