@@ -8,6 +8,7 @@ Exit code 1 if an import did not end as an undisturbed one does. `--case N` repe
 import argparse
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,12 +22,15 @@ from import_pipeline_tests.torture.cases import STAGES, WHATS, Case, draw_cases,
 from import_pipeline_tests.torture.figures import account, table
 from import_pipeline_tests.torture.outcomes import Outcome, from_line
 
+ROWS_PER_BATCH = "TORTURE_ROWS_PER_BATCH"
 DRAWN_BESIDE = 1.03  # a few moments never come: a step may have fewer of them than the recorded one
 
 
 def main() -> int:
     """Draw, run and report."""
     asked = _arguments()
+    if asked.short:
+        os.environ[ROWS_PER_BATCH] = "300"
     processes, daemon = _cases(asked)
     began = time.time()
     until = began + asked.minutes * 60

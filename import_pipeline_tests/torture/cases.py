@@ -95,7 +95,7 @@ def draw_cases(
 
 
 def draw_short(seed: int) -> list[Case]:
-    """A kill in each stage, of one thing or another: what `make test` has time for."""
+    """A kill in each stage, of one thing or another, in files of two batches: `make test` has time for it."""
     dice = random.Random(f"{seed} short")
     whats: list[What] = ["step", "step", "step", "step", "cancel", "postgres", "s3"]
     dice.shuffle(whats)
@@ -103,7 +103,10 @@ def draw_short(seed: int) -> list[Case]:
         _draw(dice, n, s, w, daemon=False) for n, (s, w) in enumerate(zip(STAGES, whats, strict=True), 1)
     ]
     plain: dict[str, Any] = {"dataset": "customers", "processes": "one", "restart": "early"}
-    return [replace(case, **plain, recovery=dice.choice(("re_execution", "fresh"))) for case in drawn]
+    return [
+        replace(case, **plain, batch=min(case.batch, 2), recovery=dice.choice(("re_execution", "fresh")))
+        for case in drawn
+    ]
 
 
 def _for_ever(

@@ -27,7 +27,7 @@ from import_pipeline_tests.torture.files import file_of, seed_workspaces
 from import_pipeline_tests.torture.moments import Moments
 from import_pipeline_tests.torture.orders import Reached
 from import_pipeline_tests.torture.outcomes import Outcome, outcome_of
-from import_pipeline_tests.torture.runs import ENDED, current, runs_of
+from import_pipeline_tests.torture.runs import ENDED, runs_of
 from import_pipeline_tests.torture.scene import Scene, key_of, open_scene
 from import_pipeline_tests.torture.snapshot import Snapshot, differences, lost_and_twice, take_snapshot
 from import_pipeline_tests.torture.sweeping import sweep
@@ -238,9 +238,9 @@ class DaemonLane:
         return [run for run in self._runs(workspace, dataset) if run.status not in ENDED]
 
     def _worker_of(self, reached: Reached) -> int:
-        run = current(self.scene.instance, reached.run_id)
-        said = " ".join(entry.user_message for entry in self.scene.instance.all_logs(run.run_id))
-        found = re.search(r"Started process for run \(pid: (\d+)\)", said)
+        logs = self.scene.instance.all_logs(reached.run_id)
+        said = " ".join(entry.user_message + str(entry.dagster_event) for entry in logs)
+        found = re.search(r"parent process \(pid: (\d+)\)", said)
         assert found, said[:500]
         return int(found[1])
 

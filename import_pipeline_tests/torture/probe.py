@@ -22,7 +22,7 @@ from import_pipeline.orchestration import failures
 from import_pipeline_tests.torture.orders import Folder, Order, Reached
 
 FOLDER = "TORTURE_FOLDER"
-ROWS_PER_BATCH = 150
+ROWS_PER_BATCH = "TORTURE_ROWS_PER_BATCH"
 BEGINS = ("STEP_START", "STEP_RESTARTED")
 ENDS = ("STEP_SUCCESS", "STEP_FAILURE", "STEP_UP_FOR_RETRY")
 
@@ -99,7 +99,9 @@ class Probe:
 def install(folder: Path) -> Probe:
     """Count moments in this process from now on."""
     probe = Probe(Folder(folder))
-    sizes.SMALLEST_BATCH = ROWS_PER_BATCH  # several batches of a file that is imported in a second
+    sizes.SMALLEST_BATCH = int(
+        os.environ.get(ROWS_PER_BATCH, "150")
+    )  # several batches of a file that is imported in a second
     failures.FIRST_WAIT_SECONDS = 0.2
     _around(psycopg.Cursor, "execute", probe, lambda _, query, *a, **k: f"statement {_first(query)}")
     _around(psycopg.Cursor, "copy", probe, lambda *_a, **_k: "copy")
