@@ -209,9 +209,9 @@ def test_no_secret_is_shown_by_resources_or_run_config(daemon: Daemon) -> None:
 
 @pytest.mark.slow
 def test_twenty_runs_at_once_hold_no_more_connections_than_allowed(daemon: Daemon) -> None:
-    """Four of them with a process a batch; all connections by name, and those that the pools bound."""
-    keys = [daemon.put(f"many{n % 5}", f"{n}.csv", leads(2_000, f"m{n}x")) for n in range(16)]
-    keys += [daemon.put(f"many{n}", "large.csv", leads(120_000, f"l{n}x")) for n in range(4)]
+    """Two of them with a process a batch; all connections by name, and those that the pools bound."""
+    keys = [daemon.put(f"many{n % 5}", f"{n}.csv", leads(2_000, f"m{n}x")) for n in range(18)]
+    keys += [daemon.put(f"many{n}", "large.csv", leads(120_000, f"l{n}x")) for n in range(2)]
     most = {"all": 0, "pooled": 0}
 
     def all_done() -> bool:
@@ -228,7 +228,7 @@ def test_twenty_runs_at_once_hold_no_more_connections_than_allowed(daemon: Daemo
     allowed = connections_of_runs(daemon.instance, daemon.settings)
     assert allowed is not None
     assert most["pooled"] < most["all"] <= allowed
-    assert sum(daemon.count(f"many{n}") for n in range(5)) == 16 * 2_000 + 4 * 120_000
+    assert sum(daemon.count(f"many{n}") for n in range(5)) == 18 * 2_000 + 2 * 120_000
 
 
 def _run_worker(daemon: Daemon, run_id: str) -> int:
