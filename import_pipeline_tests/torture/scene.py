@@ -9,7 +9,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 from dagster import DagsterInstance, RunRequest
+from psycopg import sql
 
 from import_pipeline.catalog.discovery import load_datasets
 from import_pipeline.ledger.migrate import migrate
@@ -118,6 +120,7 @@ def open_scene(home: Path) -> Iterator[Scene]:
             "DAGSTER_DISABLE_TELEMETRY": "yes",
             FOLDER: str(orders),
         }
+        _keep_commits(started.postgres)
         settings = load_settings()
         datasets = load_datasets(settings.datasets)
         migrate(settings.require_owner_database_url(), datasets)
@@ -131,6 +134,16 @@ def open_scene(home: Path) -> Iterator[Scene]:
         finally:
             scene.aws.process.stop()
             scene.postgres.process.stop()
+
+
+def _keep_commits(server: LocalPostgres) -> None:
+    """A commit outlives a kill of the server, as in production; only the machine must not crash here."""
+    role = local_postgres.SUPERUSER
+    with psycopg.connect(server.url(role, role), autocommit=True) as conn:
+        for name in (local_postgres.LEDGER_DATABASE, local_postgres.DAGSTER_DATABASE):
+            conn.execute(
+                sql.SQL("ALTER DATABASE {} SET synchronous_commit = on").format(sql.Identifier(name))
+            )
 
 
 def _forget_environment() -> None:
