@@ -31,13 +31,13 @@ def text_offsets(text: pa.Array) -> np.ndarray:
     if not len(text):
         return np.zeros(1, np.int64)
     width = np.int64 if pa.types.is_large_string(text.type) else np.int32
-    return np.frombuffer(text.buffers()[1], width)[text.offset : text.offset + len(text) + 1]
+    return _read_only(text.buffers()[1], width)[text.offset : text.offset + len(text) + 1]
 
 
 def text_bytes(text: pa.Array) -> np.ndarray:
     """The bytes of all texts, one behind the other."""
     data, offsets = text.buffers()[2], text_offsets(text)
-    return np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]] if data else np.zeros(0, np.uint8)
+    return _read_only(data, np.uint8)[offsets[0] : offsets[-1]] if data else np.zeros(0, np.uint8)
 
 
 def rows_where(table: pa.Table, mask: np.ndarray) -> pa.Table:
@@ -54,6 +54,13 @@ def whole(column: "pa.ChunkedArray | pa.Array") -> pa.Array:
         if column.num_chunks == 1
         else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
     )
+
+
+def _read_only(data: pa.Buffer, kind: type) -> np.ndarray:
+    """What Arrow holds, which nobody may write to."""
+    view: np.ndarray = np.frombuffer(data, kind)
+    view.flags.writeable = False
+    return view
 
 
 def _unpacked(bits: "pa.Buffer | None", array: pa.Array) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from import_pipeline.arrays import as_mask, byte_lengths, is_valid, text_bytes
+from import_pipeline.arrays import as_mask, byte_lengths, is_valid, text_bytes, text_offsets
 
 FLAGS = st.lists(st.none() | st.booleans(), max_size=70)
 TEXTS = st.lists(st.none() | st.text(max_size=4), max_size=30)
@@ -28,3 +29,10 @@ def test_lengths_and_bytes_are_those_of_the_slice(texts: list[str | None], start
         written = [text.encode() for text in texts if text is not None]
         assert byte_lengths(array)[is_valid(array)].tolist() == [len(text) for text in written]
         assert text_bytes(array).tobytes() == b"".join(written)
+
+
+def test_what_arrow_holds_cannot_be_written_to() -> None:
+    text = pa.array(["a", "b"])
+    for view in (text_bytes(text), text_offsets(text)):
+        with pytest.raises(ValueError, match="read-only"):
+            view[0] = 1

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from import_pipeline.arrays import as_mask
+from import_pipeline.flow.batches.columns.alike import AlikeDates
 from import_pipeline.flow.batches.columns.evidence import Readings
 from import_pipeline.flow.checks.parsing import (
     FaultCollector,
@@ -118,38 +119,56 @@ def _read(readings: Readings, reading: str | None, code: str, found: FaultCollec
         found.add("serial_date", serial)
         found.add(code, unread)
     there &= ~found.bad
-    written, quick = _read_uniform(readings.text, orders, there)
-    rest = np.flatnonzero(there & ~quick)
-    if rest.size:
-        own = FaultCollector(len(rest))
-        some = readings.text.take(pa.array(rest))
-        one_by_one = _read_each(some, {o: mask[rest] for o, mask in orders.items()}, code, own)
-        found.add_at(rest, own)
-        for whole, part in zip(_numbers(written), _numbers(one_by_one), strict=True):
-            whole[rest] = part
+    written = _nothing(there)
+    done = _read_alike(readings.alike, orders, written) if readings.alike else ~there
+    left = np.flatnonzero(there & ~done)
+    for read in (_read_like_the_first, _read_each):
+        if left.size:
+            some = readings.text.take(pa.array(left))
+            own = FaultCollector(left.size)
+            part = read(some, {o: mask[left] for o, mask in orders.items()}, code, own)
+            found.add_at(left, own)
+            for all_of_it, some_of_it in zip(_numbers(written), _numbers(part), strict=True):
+                all_of_it[left] = some_of_it
+            left = left[~part.there & ~own.bad]
     return replace(written, there=there & ~found.bad)
 
 
-def _read_uniform(
-    text: pa.Array, orders: dict[str, np.ndarray], there: np.ndarray
-) -> tuple[_Written, np.ndarray]:
-    """Read the cells laid out like the first date, most often all of them; which those are."""
-    days, time, offset = (np.zeros(len(text), dtype=np.int64) for _ in range(3))
-    unread = _Written(there, days, time, offset, np.zeros(len(text), dtype=bool))
-    start = int(np.argmax(there)) if there.any() else 0
-    layout = _LAYOUT.match(text[start].as_py()) if there.any() else None
+def _nothing(there: np.ndarray) -> _Written:
+    days, time, offset = (np.zeros(len(there), dtype=np.int64) for _ in range(3))
+    return _Written(there, days, time, offset, np.zeros(len(there), dtype=bool))
+
+
+def _read_alike(alike: AlikeDates, orders: dict[str, np.ndarray], written: _Written) -> np.ndarray:
+    """Read the cells that are laid out alike, most often all of them; which those are."""
+    done = np.zeros_like(written.there)
+    for order, mask in orders.items():
+        mine = written.there & mask & alike.exist(order) & (alike.year > 0) & ~done
+        if not mine.any():
+            continue
+        month, day = (alike.second, alike.first) if order == "dmy" else (alike.first, alike.second)
+        written.days[mine] = _days(*(part[mine].astype(np.int64) for part in (alike.year, month, day)))
+        written.time[mine] = alike.seconds[mine].astype(np.int64) * MICROSECONDS
+        done |= mine
+    return done
+
+
+def _read_like_the_first(
+    text: pa.Array, orders: dict[str, np.ndarray], code: str, found: FaultCollector
+) -> _Written:
+    """Read those of some dates that have the layout of the first one, with days of one digit or two."""
+    written = _nothing(np.zeros(len(text), dtype=bool))
+    layout = _LAYOUT.match(text[0].as_py())
     if layout is None:
-        return unread, np.zeros(len(text), dtype=bool)
-    order = next(order for order, mask in orders.items() if mask[start])
+        return written
+    order = next(order for order, mask in orders.items() if mask[0])
     form = layout["mark"].join(f"%{'Y' if letter == 'y' else letter}" for letter in order)
     form += "".join((" %H:%M" if layout["minutes"] else "", ":%S" if layout["seconds"] else ""))
     moments = pc.strptime(text, format=form, unit="us", error_is_null=True).cast(pa.int64())
     naive = pc.fill_null(moments, 0).to_numpy(zero_copy_only=False)
     # strptime takes a year of two digits for one of the first century: those are read apart.
-    quick = there & orders[order] & as_mask(pc.is_valid(moments)) & (naive >= _YEAR_100)
-    naive = np.where(quick, naive, 0)
-    days = naive // DAY
-    return replace(unread, days=days, time=naive - days * DAY), quick
+    there = orders[order] & as_mask(pc.is_valid(moments)) & (naive >= _YEAR_100)
+    return replace(written, there=there, days=naive // DAY, time=naive % DAY)
 
 
 def _read_each(text: pa.Array, orders: dict[str, np.ndarray], code: str, found: FaultCollector) -> _Written:

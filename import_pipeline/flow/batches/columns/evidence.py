@@ -16,6 +16,12 @@ import pyarrow.compute as pc
 from import_pipeline.arrays import as_mask, byte_lengths, is_valid, text_bytes, text_offsets
 from import_pipeline.catalog.dataset import Column, Dataset, SenderOptions
 from import_pipeline.catalog.types import Evidence
+from import_pipeline.flow.batches.columns.alike import (
+    LOOKED_AT,
+    AlikeDates,
+    alike_dates,
+    plain_numbers,
+)
 from import_pipeline.flow.batches.columns.notations import respelled_dates, respelled_numbers
 from import_pipeline.flow.batches.kinds import TEXT
 from import_pipeline.records import ColumnVerdict
@@ -77,10 +83,6 @@ SAME_EITHER_WAY = (
 )
 
 
-# Cells at the head of a column, of which one shows what it mostly is.
-_LOOKED_AT = 100
-
-
 @dataclass(frozen=True)
 class Readings:
     """Which readings each value of an array has; a null value has none.
@@ -91,12 +93,14 @@ class Readings:
         ambiguous: values with two readings that give different results.
         short_years: dates with a named month and a year of two digits, which have no reading; None:
             there is none.
+        alike: of a date column, what the dates say that are laid out alike.
     """
 
     text: pa.Array
     by_reading: Mapping[str, pa.Array]
     ambiguous: pa.Array
     short_years: np.ndarray | None = None
+    alike: AlikeDates | None = None
 
     def among(self, cells: pa.Array) -> "Readings":
         """The same, with a null wherever the cells have one; none of those may have a reading."""
@@ -128,15 +132,15 @@ def decimal_readings(text: pa.Array, affixes: Sequence[str] = ("R$",)) -> Readin
         affixes: what may stand before or after the number.
     """
     patterns = {",": COMMA_NUMBER, ".": POINT_NUMBER}
-    masks = {mark: _matches(text, pattern) for mark, pattern in patterns.items()}
+    plain = plain_numbers(text)
+    masks = {",": pa.array(plain.comma), ".": pa.array(plain.point)}
+    masks = _read_by_patterns(text, masks, _unread(text, masks), patterns)
     unread = _unread(text, masks)
     if unread.size:
         spelled = respelled_numbers(text.take(pa.array(unread)), affixes)
         text, masks = _respelled(text, masks, unread, spelled, patterns)
-    both = pc.and_(masks[","], masks["."])
-    if pc.any(both).as_py():
-        both = pc.and_not(both, _matches(text, PLAIN_NUMBER))
-    return Readings(text, masks, both)
+    ambiguous = _both(masks[","], masks["."], ~plain.where, text, PLAIN_NUMBER) | plain.ambiguous
+    return Readings(text, masks, pa.array(ambiguous))
 
 
 def date_readings(text: pa.Array) -> Readings:
@@ -146,15 +150,13 @@ def date_readings(text: pa.Array) -> Readings:
     A year written first has four digits; one written last has four or two.
     """
     patterns = {"dmy": DMY_DATE, "mdy": MDY_DATE, "ymd": YMD_DATE}
+    alike = alike_dates(text)
+    masks = {order: pa.array(alike.exist(order)) for order in patterns}
     # No text has the year first and last: what one pattern reads is not looked at with the others.
     by_year = [{"ymd": YMD_DATE}, {"dmy": DMY_DATE, "mdy": MDY_DATE}]
-    first, second = by_year if _begins_with_a_year(text) else reversed(by_year)
-    masks = {order: _matches(text, pattern) for order, pattern in first.items()}
+    for some in by_year if _begins_with_a_year(text) else reversed(by_year):
+        masks = _read_by_patterns(text, masks, _unread(text, masks), some)
     unread = _unread(text, masks)
-    masks |= {order: _nowhere(len(text)) for order in second}
-    if unread.size:
-        text, found = _respelled(text, masks, unread, text.take(pa.array(unread)), second)
-        masks, unread = masks | found, _unread(text, masks | found)
     short_years = None
     if unread.size:
         spelled, short = respelled_dates(text.take(pa.array(unread)))
@@ -162,19 +164,14 @@ def date_readings(text: pa.Array) -> Readings:
         if pc.any(short).as_py():
             short_years = np.zeros(len(text), dtype=bool)
             short_years[unread] = as_mask(short)
-    both = pc.and_(masks["dmy"], masks["mdy"])
-    if pc.any(both).as_py():
-        both = pc.and_not(both, _matches(text, SAME_EITHER_WAY))
-    return Readings(text, masks, both, short_years)
+    ambiguous = _both(masks["dmy"], masks["mdy"], ~alike.where, text, SAME_EITHER_WAY)
+    ambiguous |= alike.exist("dmy") & alike.exist("mdy") & (alike.first != alike.second)
+    return Readings(text, masks, pa.array(ambiguous), short_years, alike)
 
 
 def _begins_with_a_year(text: pa.Array) -> bool:
     """Whether the first value of a column does, as most often all do."""
-    return bool(re.match(r"\d{4}", next((t for t in text[:_LOOKED_AT].to_pylist() if t), "")))
-
-
-def _nowhere(rows: int) -> pa.Array:
-    return pa.array(np.zeros(rows, dtype=bool))
+    return bool(re.match(r"\d{4}", next((t for t in text[:LOOKED_AT].to_pylist() if t), "")))
 
 
 def _unread(text: pa.Array, masks: Mapping[str, pa.Array]) -> np.ndarray:
@@ -185,6 +182,36 @@ def _unread(text: pa.Array, masks: Mapping[str, pa.Array]) -> np.ndarray:
     return np.flatnonzero(missing)
 
 
+def _read_by_patterns(
+    text: pa.Array, masks: Mapping[str, pa.Array], where: np.ndarray, patterns: Mapping[str, str]
+) -> dict[str, pa.Array]:
+    """Readings with those of the values at `where`, which have none yet."""
+    if not where.size:
+        return dict(masks)
+    some = text if where.size == len(text) else text.take(pa.array(where))
+    return _found(some, masks, where, patterns)
+
+
+def _found(
+    some: pa.Array, masks: Mapping[str, pa.Array], where: np.ndarray, patterns: Mapping[str, str]
+) -> dict[str, pa.Array]:
+    found = dict(masks)
+    for reading, pattern in patterns.items():
+        has = as_mask(_matches(some, pattern))
+        if has.any():
+            found[reading] = _with(masks[reading], where, has)
+    return found
+
+
+def _both(one: pa.Array, other: pa.Array, among: np.ndarray, text: pa.Array, agreed: str) -> np.ndarray:
+    """Which of some values have both readings and do not match the pattern of those that agree."""
+    both = as_mask(one) & as_mask(other) & among
+    places = np.flatnonzero(both)
+    if places.size:
+        both[places] = ~as_mask(_matches(text.take(pa.array(places)), agreed))
+    return both
+
+
 def _respelled(
     text: pa.Array,
     masks: Mapping[str, pa.Array],
@@ -193,11 +220,7 @@ def _respelled(
     patterns: Mapping[str, str],
 ) -> tuple[pa.Array, dict[str, pa.Array]]:
     """Text and readings with the new spelling of the values at `where`."""
-    found = dict(masks)
-    for reading, pattern in patterns.items():
-        has = as_mask(_matches(spelled, pattern))
-        if has.any():
-            found[reading] = _with(masks[reading], where, has)
+    found = _found(spelled, masks, where, patterns)
     if spelled.equals(text.take(pa.array(where))):
         return text, found
     chosen = np.zeros(len(text), dtype=bool)
