@@ -103,10 +103,10 @@ def alike_dates(text: pa.Array) -> AlikeDates:
     if layout is None:
         nothing = np.zeros(len(text), np.int32)
         return AlikeDates(nothing.astype(bool), False, nothing, nothing, nothing, nothing)
-    starts, lengths, data = _layout(text)
-    alike = (lengths == len(shown)) & is_valid(text)
+    alike = (byte_lengths(text) == len(shown)) & is_valid(text)
     rows = slice(None) if alike.all() else np.flatnonzero(alike)
-    cells = data.reshape(-1, len(shown)) if alike.all() else data[starts[rows, None] + np.arange(len(shown))]
+    some = text if alike.all() else text.take(pa.array(rows))
+    cells = text_bytes(some).reshape(-1, len(shown))
     columns = np.array(cells.T, order="C")  # a copy, which is worked on in place
     sound = np.ones(cells.shape[0], dtype=bool)
     for at, character in enumerate(shown):

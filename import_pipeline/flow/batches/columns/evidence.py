@@ -219,10 +219,10 @@ def _respelled(
     spelled: pa.Array,
     patterns: Mapping[str, str],
 ) -> tuple[pa.Array, dict[str, pa.Array]]:
-    """Text and readings with the new spelling of the values at `where`."""
-    found = _found(spelled, masks, where, patterns)
+    """Text and readings with the new spelling of the values at `where`, which have none in the old one."""
     if spelled.equals(text.take(pa.array(where))):
-        return text, found
+        return text, dict(masks)
+    found = _found(spelled, masks, where, patterns)
     chosen = np.zeros(len(text), dtype=bool)
     chosen[where] = True
     return pc.replace_with_mask(text, pa.array(chosen), spelled), found
