@@ -153,6 +153,7 @@ def _look_at_dagster(settings: Settings) -> Iterator[Finding]:
         heartbeat_age,
         look_at_sensor,
         open_instance,
+        watches_run_workers,
         wrong_pool_limits,
     )
 
@@ -161,6 +162,7 @@ def _look_at_dagster(settings: Settings) -> Iterator[Finding]:
             yield Finding("Dagster storage", True, "answers")
             yield _judge_heartbeat(heartbeat_age(instance))
             yield _judge_sensor(look_at_sensor(instance), settings)
+            yield _judge_run_workers(watches_run_workers(instance))
             yield _judge_pools(wrong_pool_limits(instance, settings))
             yield _judge_connections(connections_of_runs(instance, settings), settings)
     except OperationalError as error:
@@ -199,6 +201,17 @@ def _judge_sensor(fact: Any, settings: Settings) -> Finding:
     if age > TICKS_MISSED * settings.sensor_interval_seconds + HEARTBEAT_SECONDS:
         return Finding("sensor", False, f"looked {seconds_text(age)} ago", "See whether the daemon runs.")
     return Finding("sensor", True, f"on, looked {seconds_text(age)} ago")
+
+
+def _judge_run_workers(watched: bool) -> Finding:
+    if watched:
+        return Finding("run workers", True, "runs whose worker is gone are noticed")
+    return Finding(
+        "run workers",
+        False,
+        "Dagster does not notice when a code server dies with its runs: they stay started for ever",
+        "Set run_launcher and run_monitoring as in deploy/dagster.yaml, and restart Dagster.",
+    )
 
 
 def _judge_pools(wrong: dict[str, int]) -> Finding:

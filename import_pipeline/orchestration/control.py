@@ -109,6 +109,11 @@ def connections_of_runs(instance: DagsterInstance, settings: Settings) -> int | 
     )
 
 
+def watches_run_workers(instance: DagsterInstance) -> bool:
+    """Whether runs end whose worker is gone, rather than stay started."""
+    return instance.run_monitoring_enabled and instance.run_launcher.supports_check_run_worker_health
+
+
 def heartbeat_age(instance: DagsterInstance) -> float | None:
     """Seconds since the daemon's slowest part gave a sign of life; None if one never did."""
     beats = instance.get_daemon_heartbeats()

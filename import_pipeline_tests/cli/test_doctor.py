@@ -29,6 +29,7 @@ def test_what_works_is_ok_and_what_is_missing_says_what_to_do(settings):
         "PostgreSQL",
         "tables",
         "Dagster storage",
+        "run workers",
         "disk",
         "ignored uploads",
     } <= found.keys() - wrong
@@ -49,6 +50,20 @@ def test_pool_limits_are_ok_once_they_are_set(settings):
         set_pool_limits(instance, settings)
 
     assert findings(settings)["pool limits"].ok
+
+
+@pytest.mark.parametrize("left_out", ["run_launcher:", "run_monitoring:"])
+def test_a_dagster_that_does_not_watch_its_run_workers_is_named_with_what_to_do(settings, left_out):
+    place = prepare_dagster_home(settings.home) / "dagster.yaml"
+    text = place.read_text(encoding="utf-8")
+    assert left_out in text
+    parts = text.split("\n\n")
+    place.write_text("\n\n".join(part for part in parts if left_out not in part), encoding="utf-8")
+
+    found = findings(settings)["run workers"]
+
+    assert not found.ok
+    assert "deploy/dagster.yaml" in found.remedy
 
 
 def test_more_connections_than_postgresql_allows_are_named_with_what_to_do(settings):
