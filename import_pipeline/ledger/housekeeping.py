@@ -15,7 +15,12 @@ from psycopg import errors as pg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from import_pipeline.flow.housekeeping.due import LIVE_STATES, SET_ASIDE_STATES, HousedUpload
+from import_pipeline.flow.housekeeping.due import (
+    LIVE_STATES,
+    REPORTED_STATES,
+    SET_ASIDE_STATES,
+    HousedUpload,
+)
 from import_pipeline.ledger.events import one_line
 from import_pipeline.ledger.states import PUBLISHED_STATES
 
@@ -120,8 +125,8 @@ def live_uploads(conn: psycopg.Connection, upload_ids: Collection[str]) -> set[s
     """Those of `upload_ids` that a run is at work on or is still to come for."""
     rows = conn.execute(
         "SELECT upload_id FROM imports.uploads WHERE upload_id = ANY(%s)"
-        " AND (state = ANY(%s) OR (published_at IS NOT NULL AND reported_at IS NULL))",
-        [list(upload_ids), list(LIVE_STATES)],
+        " AND (state = ANY(%s) OR (state = ANY(%s) AND reported_at IS NULL))",
+        [list(upload_ids), list(LIVE_STATES), list(PUBLISHED_STATES)],
     ).fetchall()
     return {upload_id for (upload_id,) in rows}
 
@@ -139,7 +144,8 @@ def unreported_uploads(conn: psycopg.Connection) -> list[UnreportedUpload]:
 def originals_to_set_aside(conn: psycopg.Connection, before: datetime, after: str, limit: int) -> list[str]:
     """Uploads that failed, were cancelled or are ignored since before a moment, not looked at since.
 
-    An archive is among them if none of its files waits or runs, and it was not put away.
+    So are those that ended in another way and whose report was never written. An archive is among them if
+    none of its files waits or runs, and it was not put away.
 
     Args:
         after: only upload ids greater than this one; at most `limit` of them, in their order.
@@ -148,8 +154,8 @@ def originals_to_set_aside(conn: psycopg.Connection, before: datetime, after: st
         """
         SELECT upload_id FROM imports.uploads u
         WHERE upload_id > %(after)s AND parent IS NULL AND original_key IS NULL
-          AND ((state = ANY(%(stopped)s)
-                AND greatest(detected_at, queued_at, running_at, finished_at) <= %(before)s
+          AND (((state = ANY(%(stopped)s) OR (state = ANY(%(reported)s) AND reported_at IS NULL))
+                AND greatest(detected_at, queued_at, running_at, finished_at, undone_at) <= %(before)s
                 AND coalesce(set_aside_at, '-infinity') < coalesce(finished_at, detected_at))
                OR (state = 'expanded' AND finished_at <= %(before)s AND set_aside_at IS NULL
                    AND NOT EXISTS (SELECT FROM imports.uploads m
@@ -161,6 +167,7 @@ def originals_to_set_aside(conn: psycopg.Connection, before: datetime, after: st
             "before": before,
             "limit": limit,
             "stopped": list(SET_ASIDE_STATES),
+            "reported": list(REPORTED_STATES),
             "live": list(LIVE_STATES),
         },
     ).fetchall()
@@ -233,11 +240,16 @@ def delete_events(conn: psycopg.Connection, before: datetime, limit: int) -> int
         DELETE FROM imports.events WHERE id IN (
             SELECT e.id FROM imports.events e JOIN imports.uploads u USING (upload_id)
             WHERE e.at < %(before)s AND u.state <> ALL(%(live)s)
-              AND (u.published_at IS NULL OR u.reported_at IS NOT NULL)
+              AND (u.state <> ALL(%(published)s) OR u.reported_at IS NOT NULL)
               AND NOT (e.state = 'checked' AND u.parent IS NOT NULL)
             ORDER BY e.at LIMIT %(limit)s)
         """,
-        {"before": before, "live": list(LIVE_STATES), "limit": limit},
+        {
+            "before": before,
+            "live": list(LIVE_STATES),
+            "published": list(PUBLISHED_STATES),
+            "limit": limit,
+        },
     ).rowcount
 
 

@@ -162,10 +162,11 @@ WITH u AS (
         WHEN state = 'running' THEN (SELECT max(at) FROM imports.events e
                                      WHERE e.upload_id = uploads.upload_id)
         WHEN state = 'failed' THEN finished_at
-        ELSE published_at END)::double precision AS seconds
+        ELSE coalesce(published_at, finished_at) END)::double precision AS seconds
     FROM imports.uploads
     WHERE state IN ('detected', 'queued', 'running', 'failed')
-       OR (published_at IS NOT NULL AND reported_at IS NULL)
+       OR (reported_at IS NULL
+           AND state IN ('completed', 'completed_with_rejects', 'refused', 'duplicate_file', 'checked'))
 ), judged AS (
     SELECT upload_id, state, seconds, CASE
         WHEN state = 'detected' AND seconds > %(waiting)s THEN 'waits for the sensor to launch it'
@@ -176,6 +177,8 @@ WITH u AS (
         WHEN state = 'failed' AND seconds > %(days)s * 86400 THEN 'failed too long ago for the schedule'
         WHEN state IN ('completed', 'completed_with_rejects') AND seconds > %(waiting)s
             THEN 'published, but its report is missing'
+        WHEN state IN ('refused', 'duplicate_file', 'checked') AND seconds > %(waiting)s
+            THEN state || ', but its report is missing'
         END AS why
     FROM u
 )

@@ -137,7 +137,9 @@ def test_ignored_uploads_come_with_their_reason(conn):
         ("detected", "detected_at", "waits for the sensor"),
         ("queued", "queued_at", "run slot"),
         ("failed", "finished_at", "too long ago"),
-        ("completed", "published_at", "report is missing"),
+        ("completed", "published_at", "published, but its report is missing"),
+        ("refused", "finished_at", "refused, but its report is missing"),
+        ("checked", "finished_at", "checked, but its report is missing"),
     ],
 )
 def test_an_upload_that_does_not_move_is_named_with_the_reason(conn, in_state, state, column, why):

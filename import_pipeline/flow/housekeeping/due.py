@@ -12,11 +12,14 @@ from typing import Literal
 
 from import_pipeline.flow.arrivals.members import ArchivePlace, place_of_archive
 from import_pipeline.flow.housekeeping.days import KeptDays, is_past
+from import_pipeline.ledger.states import PUBLISHED_STATES
 from import_pipeline.records import UploadState
 
 LIVE_STATES: tuple[UploadState, ...] = ("detected", "queued", "running")
 STOPPED_STATES: tuple[UploadState, ...] = ("failed", "cancelled")
 SET_ASIDE_STATES: tuple[UploadState, ...] = (*STOPPED_STATES, "ignored")
+# Their report puts the original in its place; without one nobody did.
+REPORTED_STATES: tuple[UploadState, ...] = ("refused", "duplicate_file", "undone")
 OUTCOMES = "outcomes"
 STAGING_TABLE = re.compile(rf"u_([0-9a-f]{{12}})_([a-z0-9_]{{1,8}}|{OUTCOMES})")
 FIRST_WAIT = timedelta(hours=1)
@@ -47,7 +50,7 @@ class HousedUpload:
     @property
     def live(self) -> bool:
         """Whether a run is at work on it or is still to come by itself."""
-        return self.state in LIVE_STATES or (self.published_at is not None and not self.reported)
+        return self.state in LIVE_STATES or (self.state in PUBLISHED_STATES and not self.reported)
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,8 @@ def partition_is_due(family: Sequence[HousedUpload], now: datetime, days: KeptDa
 def original_is_due(upload: HousedUpload, now: datetime, days: KeptDays) -> bool:
     """Whether the original of an upload that did not make it may leave `uploads/`."""
     in_archive = upload.parent is not None
-    return (
-        not in_archive
-        and upload.state in SET_ASIDE_STATES
-        and is_past(upload.changed_at, days.set_aside, now)
-    )
+    left = upload.state in SET_ASIDE_STATES or (upload.state in REPORTED_STATES and not upload.reported)
+    return not in_archive and left and is_past(upload.changed_at, days.set_aside, now)
 
 
 def place_after(

@@ -19,7 +19,6 @@ from import_pipeline.flow.arrivals.originals import (
 )
 from import_pipeline.flow.housekeeping.days import FOR_EVER, is_past
 from import_pipeline.flow.housekeeping.due import (
-    SET_ASIDE_STATES,
     HousedUpload,
     Place,
     object_is_due,
@@ -112,7 +111,7 @@ def _noted(place: Place) -> tuple[Literal["original_key", "report_prefix"], str]
 def _place_of(
     row: UploadRow, family: Sequence[HousedUpload], house: House, *, keep: bool
 ) -> Literal["stays", "archive", "quarantine", "deleted"]:
-    if row.state in SET_ASIDE_STATES:
+    if row.state != "expanded":
         own = next(one for one in family if one.upload_id == row.upload_id)
         return "quarantine" if original_is_due(own, house.now, house.days) else "stays"
     members = [one for one in family if one.parent == row.upload_id]

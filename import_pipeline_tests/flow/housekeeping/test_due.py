@@ -92,6 +92,13 @@ def test_what_another_attempt_left_is_dead_at_once(upload, days):
     assert staging_is_due([replace(upload, attempt=ATTEMPT)], OTHER[:8], NOW, NOW, days)
 
 
+def test_an_upload_that_was_undone_before_its_report_is_not_waited_for():
+    undone = HousedUpload("a", "s", None, "acme", "leads", "undone", ATTEMPT, NOW, NOW, False)
+
+    assert not undone.live
+    assert replace(undone, state="completed").live
+
+
 @unhurried
 @given(kept)
 def test_a_failed_upload_can_go_on_for_its_days_and_no_longer(days):
@@ -143,8 +150,9 @@ def test_what_is_due_stays_due_and_0_keeps_for_ever(family, days, now, later):
 def test_only_what_did_not_make_it_leaves_uploads_after_its_days(upload, days, now):
     due = original_is_due(upload, now, days)
 
+    without_report = upload.state in ("refused", "duplicate_file", "undone") and not upload.reported
     assert due == (
-        upload.state in SET_ASIDE_STATES
+        (upload.state in SET_ASIDE_STATES or without_report)
         and days.set_aside != FOR_EVER
         and now - upload.changed_at >= timedelta(days=days.set_aside)
     )

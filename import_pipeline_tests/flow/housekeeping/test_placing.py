@@ -108,6 +108,21 @@ def test_what_did_not_make_it_leaves_uploads_once(yard: Yard, datasets: Any) -> 
     ]
 
 
+def test_an_original_that_no_report_put_away_does_not_stay_for_ever(yard: Yard, datasets: Any) -> None:
+    left = [yard.upload("bad.csv", "refused"), yard.upload("undone.csv")]
+    move(yard.conn, left[1]["upload_id"], "undone")
+    waits = yard.upload("waits.csv", "completed")
+
+    set_aside(yard.house(days=13), datasets)
+    assert len(yard.keys("uploads/")) == 3
+    set_aside(yard.house(days=15), datasets)
+
+    assert yard.keys("uploads/") == [waits["key"]]
+    assert [yard.row(row["upload_id"])["original_key"] for row in left] == [
+        quarantine_key("acme", "leads", row["short_id"], row["file_name"]) for row in left
+    ]
+
+
 @pytest.mark.parametrize(
     ("states", "place"),
     [(("completed", "failed"), archive_key), (("failed", "refused"), quarantine_key), (("running",), None)],
