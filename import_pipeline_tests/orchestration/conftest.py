@@ -31,8 +31,10 @@ from psycopg.rows import dict_row
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.catalog.discovery import load_datasets
 from import_pipeline.orchestration.build import build_defs
+from import_pipeline.orchestration.control import open_instance
 from import_pipeline.orchestration.resources import build_resources
 from import_pipeline.orchestration.sensors import SENSOR_NAME
+from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.settings import Settings
 
 
@@ -172,3 +174,11 @@ def world(settings: Settings, instance: DagsterInstance, s3: Any, bucket_name: s
     """A migrated database, an empty bucket, a Dagster instance and the built-in datasets."""
     datasets = load_datasets("")
     return World(settings, instance, s3, bucket_name, datasets, build_defs(datasets=datasets))
+
+
+@pytest.fixture
+def deployed(settings: Settings) -> Iterator[DagsterInstance]:
+    """The instance of deploy/dagster.yaml on an empty PostgreSQL."""
+    prepare_dagster_home(settings.home)
+    with open_instance(settings) as instance:
+        yield instance

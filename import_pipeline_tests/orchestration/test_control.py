@@ -1,7 +1,5 @@
 """What the command line asks of Dagster: runs cancelled, pools limited, daemon and sensor judged."""
 
-from collections.abc import Iterator
-
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
@@ -15,27 +13,16 @@ from import_pipeline.orchestration.control import (
     find_dagster_home,
     heartbeat_age,
     look_at_sensor,
-    open_instance,
     set_pool_limits,
     unfinished_runs,
     wrong_pool_limits,
 )
 from import_pipeline.orchestration.reconciling import PARTITION_TAG
-from import_pipeline.services.dagster_home import prepare_dagster_home
-from import_pipeline.settings import Settings
 from import_pipeline_tests.ledger.conftest import add, move
 
 ORIGIN = RemoteJobOrigin(
     RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("import_pipeline"), "repository"), "import_leads"
 )
-
-
-@pytest.fixture
-def deployed(settings: Settings) -> Iterator[DagsterInstance]:
-    """The instance of deploy/dagster.yaml on an empty PostgreSQL."""
-    prepare_dagster_home(settings.home)
-    with open_instance(settings) as instance:
-        yield instance
 
 
 def add_run(instance: DagsterInstance, upload_id: str, status: DagsterRunStatus) -> str:

@@ -1,8 +1,10 @@
-"""What the code server of `test_run_launcher.py` loads: a job whose run waits to be killed."""
+"""What the code servers of tests load: a job whose run waits to be killed. Run workers are forked."""
 
 import time
 
 from dagster import Definitions, job, op
+
+from import_pipeline.orchestration.forked_runs import fork_run_workers
 
 
 @op
@@ -16,3 +18,4 @@ def waiting() -> None:
 
 
 defs = Definitions(jobs=[waiting])
+fork_run_workers()

@@ -70,8 +70,9 @@ def runs_of(instance: DagsterInstance, upload_id: str) -> Sequence[DagsterRun]:
 
 
 def give_up(instance: DagsterInstance, run_id: str) -> None:
-    """What Dagster's monitoring does with a run whose worker is gone."""
+    """What Dagster's monitoring does with a run whose worker is gone: it ends, and gives its slots back."""
     run = current(instance, run_id)
+    instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     if run.status == DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run)
     elif run.status not in ENDED:
