@@ -31,10 +31,10 @@ dev: $(STAMP) ## start services, Dagster UI and sensor; Ctrl-C stops all of it
 	@$(BIN)/import-pipeline dev
 
 test: $(STAMP) ## the tests (8 minutes at most on 2 cores)
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(STAMP) ## the tests and the slow ones
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 torture: $(STAMP) ## kill everything, everywhere (about an hour); nothing may be lost, nothing come twice
 	@$(BIN)/python -m import_pipeline_tests.torture
