@@ -99,9 +99,8 @@ class Probe:
 def install(folder: Path) -> Probe:
     """Count moments in this process from now on."""
     probe = Probe(Folder(folder))
-    sizes.SMALLEST_BATCH = int(
-        os.environ.get(ROWS_PER_BATCH, "150")
-    )  # several batches of a file that is imported in a second
+    # Several batches of a file that is imported in a second.
+    sizes.SMALLEST_BATCH = sizes.SMALLEST_ROWS = int(os.environ.get(ROWS_PER_BATCH, "150"))
     failures.FIRST_WAIT_SECONDS = 0.2
     _around(psycopg.Cursor, "execute", probe, lambda _, query, *a, **k: f"statement {_first(query)}")
     _around(psycopg.Cursor, "copy", probe, lambda *_a, **_k: "copy")

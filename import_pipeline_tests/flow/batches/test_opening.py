@@ -233,14 +233,16 @@ def test_a_quote_that_never_closes_in_the_header_is_named() -> None:
     assert refused.value.fields == {"row": 2, "line": 2}
 
 
-@pytest.mark.parametrize("rows", [0, 1, 999, 1000, 8_000, 50_000, 500_000, 30_000_000, 10**9])
+@pytest.mark.parametrize("rows", [0, 1, 999, 1000, 8_000, 50_000, 160_000, 500_000, 30_000_000, 10**9])
 @pytest.mark.parametrize("bytes_a_row", [2, 200, 5000])
 def test_a_file_has_at_most_64_batches_of_at_least_1000_rows(rows: int, bytes_a_row: int) -> None:
     per_batch = choose_rows_per_batch(rows, rows * bytes_a_row)
     batches = -(-rows // per_batch)
     assert per_batch >= 1000
     assert batches <= 64
-    if rows >= 8000:
+    if rows < 40_000 and rows * bytes_a_row < 4 * 2**20:
+        assert batches <= 1
+    if rows >= 160_000 or (rows >= 8000 and rows * bytes_a_row >= 16 * 2**20):
         assert batches >= 8
 
 
