@@ -1,6 +1,8 @@
 """The one executor of all jobs, also of Dagster's implicit asset job: one process or many."""
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from dagster import ExecutorDefinition, Field, configured, multi_or_in_process_executor
 from dagster._config import Enum, EnumValue
@@ -47,3 +49,8 @@ def _many() -> dict[str, object]:
 def one_process() -> dict[str, object]:
     """Run config for a file that is imported sooner by one process than by a process a batch."""
     return {"execution": {"config": {"processes": "one"}}}
+
+
+def runs_in_one_process(run_config: Mapping[str, Any]) -> bool:
+    """Whether a run's config says so."""
+    return bool(run_config.get("execution", {}).get("config", {}).get("processes") == "one")

@@ -3,9 +3,10 @@
 import os
 from typing import Any
 
-from dagster import ConfigurableResource, EnvVar
-from dagster_aws.s3 import S3PickleIOManager, S3Resource
+from dagster import ConfigurableResource
+from dagster_aws.s3 import S3Resource
 
+from import_pipeline.orchestration.io_manager import build_io_manager
 from import_pipeline.settings import load_settings
 from import_pipeline.storage.bucket import s3_client
 
@@ -46,7 +47,5 @@ def build_resources() -> dict[str, object]:
     return {
         "s3": s3,
         "database": DatabaseResource(),
-        "io_manager": S3PickleIOManager(
-            s3_resource=s3, s3_bucket=EnvVar("IMPORT_PIPELINE_BUCKET"), s3_prefix="dagster"
-        ),
+        "io_manager": build_io_manager(s3),
     }

@@ -5,10 +5,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 import psycopg
 import pyarrow as pa
-from dagster import OpExecutionContext
+from dagster import DagsterRun, OpExecutionContext
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import PartitionMissing, TookTooLong
@@ -17,10 +18,15 @@ from import_pipeline.ledger.claims import claim
 from import_pipeline.ledger.connection import connect, translated_errors
 from import_pipeline.ledger.queries import running_seconds
 from import_pipeline.ledger.rows import Claim
+from import_pipeline.orchestration.executor import runs_in_one_process
 from import_pipeline.orchestration.tags import uploads_partitions
 from import_pipeline.records import CheckedBatch, FoundDuplicates, OpenedUpload, SplitUpload, Token
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.storage.bucket import Bucket
+from import_pipeline.storage.store import RecentTables
+
+# Of a run in one process, which holds a batch or two beside them.
+TABLES_IN_MEMORY = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
             context=context,
             dataset=dataset,
             settings=settings,
-            bucket=Bucket(context.resources.s3, settings.require_bucket()),
+            bucket=Bucket(context.resources.s3, settings.require_bucket(), recent=_recent_tables(run)),
             database_url=database_url,
             upload_id=upload_id,
             token=token,
@@ -120,6 +126,16 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
             connection=connection,
             until=time.monotonic() + settings.max_hours * 3600 - running,
         )
+
+
+@lru_cache(maxsize=1)
+def _tables_of(run_id: str) -> RecentTables:
+    return RecentTables(TABLES_IN_MEMORY)
+
+
+def _recent_tables(run: DagsterRun) -> RecentTables | None:
+    """The tables that this process keeps between the steps of a run in one process."""
+    return _tables_of(run.run_id) if runs_in_one_process(run.run_config) else None
 
 
 def took_too_long(hours: float) -> TookTooLong:

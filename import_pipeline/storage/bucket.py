@@ -22,7 +22,7 @@ from import_pipeline.storage.faults import status, storage_errors, unavailable
 from import_pipeline.storage.metadata import decode_metadata, encode_metadata
 from import_pipeline.storage.moving import Copied, Moved, copy_object, delete_object, move_object
 from import_pipeline.storage.places import UPLOADS
-from import_pipeline.storage.store import OCTETS, missing
+from import_pipeline.storage.store import OCTETS, RecentTables, missing
 
 MIB = 1024**2
 CHUNK_BYTES = 8 * MIB
@@ -70,10 +70,19 @@ class Bucket:
     Args:
         client: boto3 S3 client.
         copy_part_bytes: objects above four of these are copied in parts of at least this size.
+        recent: keeps tables that are written here until they are read.
     """
 
-    def __init__(self, client: Any, name: str, *, copy_part_bytes: int = 256 * MIB):
+    def __init__(
+        self,
+        client: Any,
+        name: str,
+        *,
+        copy_part_bytes: int = 256 * MIB,
+        recent: RecentTables | None = None,
+    ):
         self.client = client
+        self.recent = recent
         self.name = name
         self.copy_part_bytes = copy_part_bytes
 

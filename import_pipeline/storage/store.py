@@ -20,6 +20,10 @@ OCTETS = "application/octet-stream"
 class Store(Protocol):
     """Objects by key; writing replaces, and an object is seen whole or not at all."""
 
+    @property
+    def recent(self) -> "RecentTables | None":
+        """Tables that need not be read from the store."""
+
     def put_bytes(self, key: str, data: bytes, content_type: str = OCTETS) -> None:
         """Write an object."""
 
@@ -42,12 +46,42 @@ class Store(Protocol):
         """Whether there is an object at `key`."""
 
 
+class RecentTables:
+    """Tables that this process wrote and will read once more, so that they need not come from the store.
+
+    Kept while there is room, the first ones first, and let go of when they are read.
+
+    Args:
+        size: bytes.
+    """
+
+    def __init__(self, size: int):
+        self._room = size
+        self._tables: dict[str, pa.Table] = {}
+
+    def keep(self, key: str, table: pa.Table) -> None:
+        """Keep a table that was written, if there is room."""
+        self.take(key)
+        if table.nbytes <= self._room:
+            self._room -= table.nbytes
+            self._tables[key] = table
+
+    def take(self, key: str) -> pa.Table | None:
+        """The table, which is kept no longer; None if it was not."""
+        table = self._tables.pop(key, None)
+        if table is not None:
+            self._room += table.nbytes
+        return table
+
+
 class LocalStore:
     """A store over a folder; a key is a path below it.
 
     Args:
         table_bytes: tables are kept in memory up to so many bytes together, further ones as files.
     """
+
+    recent = None
 
     def __init__(self, root: Path, table_bytes: int = 0):
         self.root = root
@@ -172,6 +206,8 @@ def write_table(store: Store, key: str, table: pa.Table) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", compression_level=1)
     store.put_bytes(key, sink.getvalue().to_pybytes(), "application/vnd.apache.parquet")
+    if store.recent is not None:
+        store.recent.keep(key, table)
 
 
 def read_table(store: Store, key: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -183,4 +219,7 @@ def read_table(store: Store, key: str, columns: Sequence[str] | None = None) -> 
     chosen = None if columns is None else list(columns)
     if isinstance(store, LocalStore):
         return store.get_table(key, chosen)
+    kept = store.recent.take(key) if store.recent is not None else None
+    if kept is not None:
+        return kept if chosen is None else kept.select(chosen)
     return pq.read_table(pa.BufferReader(store.get_bytes(key)), columns=chosen)

@@ -42,7 +42,7 @@ def code_servers(folder: Path, arguments: list[str], client: DagsterGrpcClient) 
         yield start
     finally:
         for process in started:
-            process.stop()
+            kill_with_workers(process)
 
 
 def _answers(client: DagsterGrpcClient) -> bool:
@@ -67,8 +67,9 @@ def now(instance: DagsterInstance, run: DagsterRun) -> DagsterRun:
 
 
 def kill_with_workers(server: GuardedProcess) -> None:
-    assert server.pid is not None
-    for process in [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        code_server = psutil.Process(server.pid)
+        for process in [code_server, *code_server.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
     server.stop()

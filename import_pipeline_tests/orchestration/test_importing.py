@@ -6,8 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 from dagster import AssetKey, DagsterEventType, DagsterRunStatus, RunsFilter
 
+from import_pipeline.orchestration import session
+from import_pipeline.orchestration.executor import one_process, runs_in_one_process
 from import_pipeline_tests.orchestration.conftest import World
 
 LEADS = "E-mail;Nome;Valor estimado\nana@exemplo.com;Ana;1.234,56\nbruno@exemplo.com;Bruno;10,00\n"
@@ -42,6 +45,28 @@ def test_a_dropped_file_is_imported_reported_and_archived(world: World) -> None:
     assert f"reports/acme/leads/{upload['short_id']}/summary.json" in world.keys("reports/")
     assert upload["reported_at"] is not None
     assert world.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'staging'") == []
+
+
+@pytest.mark.parametrize("run_config", [one_process(), {}])
+def test_a_run_in_one_process_reads_no_record_and_no_batch_that_it_wrote(
+    world: World, monkeypatch: pytest.MonkeyPatch, run_config: dict[str, Any]
+) -> None:
+    read: list[str] = []
+    original, one = BaseClient._make_api_call, runs_in_one_process(run_config)
+
+    def noted(client: BaseClient, name: str, params: dict[str, Any]) -> Any:
+        if name == "GetObject":
+            read.append(params["Key"])
+        return original(client, name, params)
+
+    monkeypatch.setattr(session, "runs_in_one_process", lambda _: one)
+    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+
+    assert world.import_file(KEY, BAD)["state"] == "completed_with_rejects"
+
+    assert KEY in read
+    assert not [key for key in read if key.startswith("dagster/")]
+    assert bool([key for key in read if "/batches/" in key or "/keys/" in key]) is not one
 
 
 def test_bad_rows_come_back_and_good_ones_are_loaded(world: World) -> None:

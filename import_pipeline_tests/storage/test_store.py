@@ -7,7 +7,7 @@ import pytest
 
 from import_pipeline.errors import StoredObjectMissing
 from import_pipeline.storage.bucket import Bucket
-from import_pipeline.storage.store import LocalStore, Store, read_table, write_table
+from import_pipeline.storage.store import LocalStore, RecentTables, Store, read_table, write_table
 
 
 @pytest.fixture(params=["local", "bucket"])
@@ -75,3 +75,20 @@ def test_tables_are_kept_in_memory_while_there_is_room_and_are_files_beyond(tmp_
     write_table(store, "t/3", table)
     assert not store.path("t/3").exists()  # what was deleted made room
     assert not store.exists("t/1")
+
+
+def test_a_bucket_hands_out_a_recent_table_once_and_then_reads_it(s3, bucket_name: str) -> None:
+    table = pa.table({"a": [1, 2], "b": ["x", None]})
+    bucket = Bucket(s3, bucket_name, recent=RecentTables(table.nbytes))
+    for key in ("staging/1", "staging/2"):
+        write_table(bucket, key, table)
+
+    assert read_table(Bucket(s3, bucket_name), "staging/1").equals(table), "it is in the bucket all the same"
+    assert bucket.recent is not None
+    bucket.delete_prefix("staging/")
+    assert read_table(bucket, "staging/1", ["b"]).equals(table.select(["b"]))
+    for key in ("staging/1", "staging/2"):  # read already; no room for it
+        with pytest.raises(StoredObjectMissing):
+            read_table(bucket, key)
+    write_table(bucket, "staging/2", table)
+    assert bucket.recent.take("staging/2") is table, "there is room again"
