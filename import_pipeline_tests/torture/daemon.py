@@ -94,7 +94,11 @@ class DaemonLane:
         folder.place(case.workspace, strike.order)
         self._drop(case.workspace, case.dataset, case.processes)
         wait_until(
-            lambda: folder.reached(case.workspace) or self._is(case.workspace, case.dataset, "reported_at"),
+            lambda: (
+                folder.reached(case.workspace)
+                or self._is(case.workspace, case.dataset, "reported_at")
+                or self._has_failed(case)
+            ),
             SECONDS,
         )
         reached = folder.reached(case.workspace)
@@ -228,6 +232,18 @@ class DaemonLane:
         key = key_of(workspace, dataset)
         rows = _patiently(lambda: self.scene.world.sql("SELECT * FROM imports.uploads WHERE key = %s", key))
         return bool(rows) and rows[0][column] is not None
+
+    def _has_failed(self, case: Case) -> bool:
+        """Whether another case's kill ended the upload's run for good before its own moment came.
+
+        PostgreSQL may go while Dagster writes an event into it: that fails the step, whatever its policy.
+        """
+        key = key_of(case.workspace, case.dataset)
+        rows = _patiently(
+            lambda: self.scene.world.sql("SELECT state FROM imports.uploads WHERE key = %s", key)
+        )
+        failed = bool(rows) and rows[0]["state"] in ("failed", "cancelled")
+        return failed and not self._at_work(case.workspace, case.dataset)
 
     def _runs(self, workspace: str, dataset: str) -> Sequence[DagsterRun]:
         key = key_of(workspace, dataset)
