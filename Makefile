@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := .venv-bench/.installed
 # Without byte code every process would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-all torture check messages pages lock bench bench-check images clean
+.PHONY: help setup demo dev test test-all torture check messages pages lock bench bench-quick bench-check images clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,9 +55,19 @@ pages: $(STAMP) ## write the pages of docs/ that are made from the code
 lock: $(STAMP) ## resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--upgrade --extra dev --extra local pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--upgrade benchmarks/peers/requirements.in --output-file requirements-bench.lock
 
-bench: $(STAMP) ## measure time and memory against a plain COPY
+bench: $(STAMP) $(BENCH_STAMP) ## measure imports beside COPY, dlt and others, up to 10 million rows (an hour)
 	@$(BIN)/python -m benchmarks.run
+
+bench-quick: $(STAMP) ## see in three minutes that the ratios that were reached still are
+	@$(BIN)/python -m benchmarks.run --quick
+
+$(BENCH_STAMP): requirements-bench.lock
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-bench.lock
+	@touch $(BENCH_STAMP)
 
 bench-check: $(STAMP) ## measure `check` against DuckDB and calamine merely reading the same files
 	@$(BIN)/python -m benchmarks.check_speed
@@ -65,4 +76,4 @@ images: $(STAMP) ## take the README's screenshots from the running UI (needs Chr
 	@$(BIN)/python docs/images/take.py
 
 clean: ## remove the environment, caches and the local services' data
-	@rm -rf $(VENV) .import_pipeline build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-bench .import_pipeline build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,23 +1,31 @@
-"""The core alone: every stage of `flow/` in one process, one after the other, without Dagster and S3.
+"""The core alone: every stage of `flow/`, from the object in the bucket to published rows, without Dagster.
 
-Rows travel as Parquet files in a local folder; PostgreSQL and the ledger are the real ones.
+The same functions in the same order as a run in one process, with its store: what is written goes to the
+bucket, and what this process reads once more stays in memory. PostgreSQL, ledger and emulator are real.
+
+`python -m benchmarks.core` imports one file in a process of its own, for its CPU and its memory.
 """
 
-import shutil
+import argparse
+import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psycopg
+import pyarrow as pa
 
-from benchmarks.leads_file import GeneratedFile
-from import_pipeline.catalog.dataset import Dataset, SenderOptions
+from benchmarks.memory import peak_megabytes
+from import_pipeline.catalog.dataset import Dataset, Existing, SenderOptions
+from import_pipeline.catalog.discovery import get_dataset, load_datasets
 from import_pipeline.flow.arrivals.decision import Arrival, classify
 from import_pipeline.flow.batches.opening import inspect_file
-from import_pipeline.flow.batches.sources.source import FileSource
+from import_pipeline.flow.batches.sources.source import ObjectSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.duplicates.finding import find_duplicates
@@ -27,18 +35,31 @@ from import_pipeline.ledger import uploads as ledger
 from import_pipeline.ledger.arrivals import mark_queued, record_arrivals
 from import_pipeline.ledger.claims import claim
 from import_pipeline.ledger.connection import connect
-from import_pipeline.records import InspectedFile, ListedObject, OpenedUpload, Token
+from import_pipeline.orchestration.session import TABLES_IN_MEMORY
+from import_pipeline.records import Counts, InspectedFile, OpenedUpload, Token
+from import_pipeline.settings import load_settings
+from import_pipeline.storage.bucket import Bucket, s3_client
 from import_pipeline.storage.places import staging_prefix
-from import_pipeline.storage.store import LocalStore
+from import_pipeline.storage.store import RecentTables
 
+DATASET = "leads"
 STAGES = ("inspect", "split", "check", "stage", "find duplicates", "publish")
 
 
 @dataclass(frozen=True)
 class CoreTimes:
-    """Seconds of each stage, by the names of STAGES."""
+    """What one import took.
+
+    Attributes:
+        stages: seconds of each, by the names of STAGES.
+        cpu: seconds of processors of this process, PostgreSQL's and the emulator's not among them.
+        megabytes: most memory of this process.
+    """
 
     stages: dict[str, float]
+    cpu: float
+    megabytes: int
+    counts: Counts
 
     @property
     def seconds(self) -> float:
@@ -46,20 +67,51 @@ class CoreTimes:
         return sum(self.stages.values())
 
 
-def import_in_one_process(
-    database_url: str, dataset: Dataset, file: GeneratedFile, workspace: str, folder: Path, memory_limit: str
+def import_apart(
+    path: Path,
+    workspace: str,
+    env: Mapping[str, str],
+    *,
+    existing: Existing | None = None,
+    rows_per_batch: int | None = None,
 ) -> CoreTimes:
-    """Import a file into an empty workspace.
+    """Import a file of leads in a process of its own.
 
     Args:
-        folder: for Parquet; emptied afterwards.
-        memory_limit: of DuckDB, in its notation.
-
-    Raises:
-        RuntimeError: the counts are not those of the file.
+        env: says where the services are.
+        existing: instead of the dataset's policy for rows whose key is in the table.
     """
-    store, stages = LocalStore(folder), dict.fromkeys(STAGES, 0.0)
-    options, source = SenderOptions(), FileSource(file.path)
+    options = [*_option("--existing", existing), *_option("--rows-per-batch", rows_per_batch)]
+    command = [sys.executable, "-m", "benchmarks.core", str(path.absolute()), workspace, *options]
+    root = Path(__file__).parents[1]
+    answer = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, cwd=root, env={**os.environ, **env}
+    ).stdout
+    found = json.loads(answer)
+    return CoreTimes(**{**found, "counts": Counts(**found["counts"])})
+
+
+def import_in_one_process(
+    database_url: str,
+    dataset: Dataset,
+    path: Path,
+    workspace: str,
+    *,
+    bucket: Bucket,
+    memory_limit: str,
+    rows_per_batch: int | None = None,
+) -> CoreTimes:
+    """Put a file into the bucket, and import it.
+
+    Args:
+        memory_limit: of DuckDB, in its notation.
+    """
+    stages, options = dict.fromkeys(STAGES, 0.0), SenderOptions()
+    arrival = _arrival(bucket, path, workspace, dataset)
+    # As a run does.
+    pa.set_memory_pool(pa.system_memory_pool())
+    store = Bucket(bucket.client, bucket.name, recent=RecentTables(TABLES_IN_MEMORY))
+    source = ObjectSource(bucket, arrival.listed)
 
     @contextmanager
     def timed(stage: str) -> Iterator[None]:
@@ -67,9 +119,9 @@ def import_in_one_process(
         yield
         stages[stage] += time.perf_counter() - started
 
+    began = time.process_time()
     with timed("inspect"):
-        inspected = inspect_file(source, dataset, options)
-    arrival = _arrival(file, workspace, dataset)
+        inspected = inspect_file(source, dataset, options, rows_per_batch=rows_per_batch)
     opened = _opened(arrival, inspected, dataset, options)
     with connect(database_url) as conn:
         _begin(conn, arrival, opened, dataset)
@@ -88,22 +140,21 @@ def import_in_one_process(
         found = find_duplicates(keys, dataset, store=store, staging=staging, memory_limit=memory_limit)
     with timed("publish"):
         published = publish_upload(database_url, opened, split, checked, staged, found, dataset, store=store)
+    cpu = time.process_time() - began
     with connect(database_url) as conn:
         drop_staging(conn, opened)
-    shutil.rmtree(folder)
-    if published.counts != file.counts:
-        raise RuntimeError(f"the core counted {published.counts} where the file has {file.counts}")
-    return CoreTimes(stages)
+    bucket.delete_prefix(staging)
+    return CoreTimes(stages, cpu, peak_megabytes(), published.counts)
 
 
-def _arrival(file: GeneratedFile, workspace: str, dataset: Dataset) -> Arrival:
-    listed = ListedObject(
-        bucket="none",
-        key=f"uploads/{workspace}/{dataset.name}/{file.path.name}",
-        etag=f"{time.time_ns():x}",
-        size=file.size,
-        last_modified=datetime.now(UTC),
-    )
+def _option(name: str, value: object) -> list[str]:
+    return [] if value is None else [name, str(value)]
+
+
+def _arrival(bucket: Bucket, path: Path, workspace: str, dataset: Dataset) -> Arrival:
+    key = f"uploads/{workspace}/{dataset.name}/{path.name}"
+    bucket.upload_file(path, key, {})
+    (listed,) = bucket.list_objects(key)
     (arrival,) = classify([listed], datasets=[dataset.name], workspaces=None, known=())
     return arrival
 
@@ -138,3 +189,31 @@ def _begin(conn: psycopg.Connection, arrival: Arrival, opened: OpenedUpload, dat
     ledger.record_opened(conn, opened)
     create_staging_table(conn, opened, dataset)
     conn.commit()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Import one file; print its times as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.core", description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("workspace")
+    parser.add_argument("--existing", choices=["skip", "update", "reject"])
+    parser.add_argument("--rows-per-batch", type=int)
+    asked = parser.parse_args(arguments)
+    settings = load_settings()
+    dataset = get_dataset(load_datasets(settings.datasets), DATASET)
+    if asked.existing:
+        dataset = replace(dataset, existing=asked.existing)
+    done = import_in_one_process(
+        settings.require_database_url(),
+        dataset,
+        asked.file,
+        asked.workspace,
+        bucket=Bucket(s3_client(settings), settings.require_bucket()),
+        memory_limit=settings.duckdb_memory_limit,
+        rows_per_batch=asked.rows_per_batch,
+    )
+    sys.stdout.write(json.dumps(asdict(done)))
+
+
+if __name__ == "__main__":
+    main()

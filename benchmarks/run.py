@@ -1,136 +1,95 @@
-"""`python -m benchmarks.run`: an import of 500,000 leads against a plain COPY, and one twice as large.
+"""`python -m benchmarks.run`: imports, beside a plain COPY and other tools, and what is to be reached.
 
-Starts services and a Dagster daemon of its own in a temporary folder and stops them; what is
-measured stands in docs/performance.md.
+Starts services and Dagster daemons of its own in a temporary folder and stops them; what is measured
+stands in docs/performance.md. `--quick` measures the ratios that were reached, on any machine, in minutes,
+and fails where one is lost.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-import psycopg
-from psycopg import sql
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks.core import CoreTimes, import_in_one_process
-from benchmarks.figures import PAGE, Measured, as_markdown, write_into_page
-from benchmarks.in_dagster import RunTimes, import_by_dagster, running_dagster
-from benchmarks.leads_file import GeneratedFile, generate
-from benchmarks.plain_copy import copy_seconds, export_clean
-from benchmarks.services import fresh_services
-from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.catalog.discovery import get_dataset, load_datasets
-from import_pipeline.services.running import RunningServices
+from benchmarks.bench import Bench, open_bench, said
+from benchmarks.existing import measure_existing
+from benchmarks.figures import PAGE, as_markdown, write_into_page
+from benchmarks.growing import SIZES, measure_growing
+from benchmarks.importing import measure_importing, peers_are_installed
+from benchmarks.many_small import measure_many_small
+from benchmarks.measured import Measured
+from benchmarks.reach import lost, targets
 from import_pipeline.services.supervisor import StopAsked, stop_on_signals
 
-DATASET = "leads"
-said = Console(stderr=True)
+PARTS = ("importing", "small", "existing", "growing")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and write the page if asked; the exit code."""
+    """Measure, print, and write the page if asked; the exit code is 1 where a ratio was lost."""
     asked = _parser().parse_args(arguments)
     try:
-        with stop_on_signals():
-            text = measure(asked.rows, asked.repeat)
+        with stop_on_signals(), open_bench(asked.rows, asked.rounds) as bench:
+            measured = _measure(bench, asked)
     except StopAsked as stop:
         said.print("Stopped; nothing is left running.")
         return stop.exit_code
+    text = as_markdown(measured)
     Console().print(Markdown(text) if sys.stdout.isatty() else text, soft_wrap=not sys.stdout.isatty())
     if asked.write:
         write_into_page(text)
         said.print(f"Written to {PAGE}.")
-    return 0
+    missed = lost(targets(measured)) if asked.quick else []
+    for line in missed:
+        said.print(f"[bold red]lost[/]: {line}")
+    return int(bool(missed))
 
 
-def measure(rows: int, repeat: int) -> str:
-    """All figures as Markdown, for a file of `rows` rows and one twice as large."""
-    datasets = load_datasets("")
-    dataset = get_dataset(datasets, DATASET)
-    with fresh_services(datasets) as services:
-        said.print(f"Generating leads: {rows:,} and {2 * rows:,} rows ...")
-        files = [generate(Path.cwd(), rows), generate(Path.cwd(), 2 * rows, seed=2)]
-        alone = [_measure_alone(services, dataset, file, repeat) for file in files]
-        runs: list[list[RunTimes]] = []
-        with running_dagster(services) as dagster:
-            for file in files:
-                runs.append([])
-                for number in range(repeat):
-                    workspace = f"run-{file.counts.read}-{number + 1}"
-                    runs[-1].append(import_by_dagster(dagster, dataset, file, workspace))
-                    _say(f"{file.counts.read:,} rows by Dagster", runs[-1][-1].run_to_visible)
-                    _empty(services, dataset)
-        measured = [
-            Measured(file, copies, cores, times)
-            for file, (copies, cores), times in zip(files, alone, runs, strict=True)
-        ]
-        return as_markdown(measured, _server_version(services))
-
-
-def _measure_alone(
-    services: RunningServices, dataset: Dataset, file: GeneratedFile, repeat: int
-) -> tuple[list[float], list[CoreTimes]]:
-    """The core in one process and the plain COPY of what it brought, by turns."""
-    settings = services.settings
-    owner = settings.require_owner_database_url()
-    copies: list[float] = []
-    cores: list[CoreTimes] = []
-    for number in range(repeat):
-        workspace = f"core-{file.counts.read}-{number + 1}"
-        cores.append(
-            import_in_one_process(
-                settings.require_database_url(),
-                dataset,
-                file,
-                workspace,
-                Path.cwd() / "parquet",
-                settings.duckdb_memory_limit,
-            )
-        )
-        _say(f"{file.counts.read:,} rows in one process", cores[-1].seconds)
-        clean = Path.cwd() / "clean.csv"
-        clean_rows = export_clean(owner, dataset, workspace, clean)
-        _empty(services, dataset)
-        copies.append(copy_seconds(owner, dataset, clean, clean_rows))
-        _say(f"{clean_rows:,} clean rows by COPY", copies[-1])
-    return copies, cores
-
-
-def _empty(services: RunningServices, dataset: Dataset) -> None:
-    """Begin each repetition with an empty table and nothing left to be written to disk."""
-    superuser = services.postgres.url("imports", "postgres") if services.postgres else ""
-    with psycopg.connect(superuser, autocommit=True) as conn:
-        conn.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("public", dataset.table)))
-        conn.execute("CHECKPOINT")
-
-
-def _server_version(services: RunningServices) -> str:
-    with psycopg.connect(services.settings.require_database_url()) as conn:
-        return str(conn.info.parameter_status("server_version"))
-
-
-def _say(what: str, seconds: float) -> None:
-    said.print(f"  {what}: {seconds:.1f} s")
+def _measure(bench: Bench, asked: argparse.Namespace) -> Measured:
+    parts = asked.only or (("importing", "small") if asked.quick else PARTS)
+    measured = Measured(bench.rows, bench.rounds, bench.server_version())
+    if "importing" in parts:
+        peers = not asked.quick and peers_are_installed()
+        measured.importing = measure_importing(bench, peers=peers)
+    if "small" in parts:
+        measured.small = measure_many_small(bench, asked.files, asked.puts)
+    if "existing" in parts:
+        measured.existing = measure_existing(bench)
+    if "growing" in parts:
+        measured.growing = measure_growing(bench, asked.largest)
+    return measured
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    quick = "--quick" in sys.argv
+    number = {"type": int, "metavar": "N"}
     parser.add_argument(
-        "--rows", type=_rows, default=500_000, metavar="N", help="rows of the smaller file (%(default)s)"
+        "--rows", type=_rows, default=100_000 if quick else 500_000, metavar="N",
+        help="rows of the file that most figures are about (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rounds", **number, default=2 if quick else 5, help="medians are shown (%(default)s)"
     )
     parser.add_argument(
-        "--repeat", type=int, default=3, metavar="N", help="repetitions; medians are shown (%(default)s)"
+        "--files", **number, default=20 if quick else 200, help="small files at once (%(default)s)"
     )
+    parser.add_argument(
+        "--puts", **number, default=3 if quick else 10, help="files one at a time (%(default)s)"
+    )
+    parser.add_argument(
+        "--largest", type=int, choices=SIZES, default=SIZES[-1], help="rows to grow to (%(default)s)"
+    )
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure only this (repeatable)")
+    parser.add_argument("--quick", action="store_true", help="the ratios that were reached, in minutes")
     parser.add_argument("--write", action="store_true", help="write the figures into docs/performance.md")
     return parser
 
 
 def _rows(text: str) -> int:
     rows = int(text)
-    if rows < 1000:
-        raise argparse.ArgumentTypeError("at least 1,000")
+    if rows < 10_000:
+        raise argparse.ArgumentTypeError("at least 10,000")
     return rows
 
 
