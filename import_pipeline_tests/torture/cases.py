@@ -82,12 +82,12 @@ def draw_cases(
 ) -> list[Case]:
     """`count` cases, spread evenly over the cells of stage and what is killed.
 
-    Without a daemon there is none to kill. With one, its own cells come first, five times: nobody
+    Without a daemon there is none to kill. With one, its own cells come first, six times: nobody
     else fills them.
     """
     dice = random.Random(f"{seed} {daemon}")
     cells = [(s, w) for w in WHATS for s in STAGES if s in stages and w in whats]
-    plan = [cell for cell in cells if cell[1] == "daemon"] * 5 if daemon else []
+    plan = [cell for cell in cells if cell[1] == "daemon"] * 6 if daemon else []
     rest = [cell for cell in cells if cell[1] != "daemon"]
     dice.shuffle(plan)
     plan += _for_ever(dice, rest, count - len(plan)) if rest else []
