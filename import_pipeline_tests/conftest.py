@@ -131,13 +131,30 @@ def as_superuser(services: SharedServices) -> Callable[[str], str]:
 
 
 @pytest.fixture
-def dagster_url(services: SharedServices) -> Iterator[str]:
-    """An empty database of this test's own for Dagster's storage, `postgresql+psycopg2://…`."""
-    name = f"dagster_{secrets.token_hex(6)}"
-    local_postgres.create_database(services.postgres, name, local_postgres.DAGSTER_ROLE)
+def dagster_url(services: SharedServices, untouched: list[str]) -> Iterator[str]:
+    """An empty database of this test's own for Dagster's storage, `postgresql+psycopg2://…`.
+
+    Most tests only name it: one that was left empty is the next test's.
+    """
+    if not untouched:
+        untouched.append(f"dagster_{secrets.token_hex(6)}")
+        local_postgres.create_database(services.postgres, untouched[-1], local_postgres.DAGSTER_ROLE)
+    name = untouched.pop()
     url = services.postgres.url(name, local_postgres.DAGSTER_ROLE)
     yield url.replace("postgresql://", DAGSTER_SCHEME, 1)
-    _drop(services, name)
+    if _is_empty(services, name):
+        untouched.append(name)
+    else:
+        _drop(services, name)
+
+
+@pytest.fixture(scope="session")
+def untouched(services: SharedServices) -> Iterator[list[str]]:
+    """Databases for Dagster's storage that nobody has used."""
+    names: list[str] = []
+    yield names
+    for name in names:
+        _drop(services, name)
 
 
 @pytest.fixture(scope="session")
@@ -236,6 +253,12 @@ def _fresh_database(services: SharedServices, template: str) -> Iterator[str]:
         conn.execute(statement.format(*map(sql.Identifier, names)))
     yield services.postgres.url(name)
     _drop(services, name)
+
+
+def _is_empty(services: SharedServices, name: str) -> bool:
+    with psycopg.connect(services.postgres.url(name, local_postgres.SUPERUSER)) as conn:
+        found = conn.execute("SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace LIMIT 1")
+        return found.fetchone() is None
 
 
 def _drop(services: SharedServices, name: str) -> None:
