@@ -58,7 +58,7 @@ lock: $(STAMP) ## resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--upgrade benchmarks/peers/requirements.in --output-file requirements-bench.lock
 
-bench: $(STAMP) $(BENCH_STAMP) ## measure imports beside COPY, dlt and others, up to 10 million rows (an hour)
+bench: $(STAMP) $(BENCH_STAMP) ## measure imports beside COPY, dlt and others, up to 10 million rows (takes long)
 	@$(BIN)/python -m benchmarks.run
 
 bench-quick: $(STAMP) ## see in three minutes that the ratios that were reached still are

@@ -1,7 +1,6 @@
 """What all measurements of `make bench` share: services, files, a Dagster daemon, an empty table again."""
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,8 +121,3 @@ def open_bench(rows: int, rounds: int) -> Iterator[Bench]:
 def say(what: str, seconds: float) -> None:
     """Tell whoever waits."""
     said.print(f"  {what}: {seconds:.1f} s")
-
-
-def cores() -> int:
-    """Of this machine."""
-    return os.cpu_count() or 1

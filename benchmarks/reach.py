@@ -43,6 +43,11 @@ class Target:
             return True
         return self.value >= limit if self.more_is_better else self.value <= limit
 
+    @property
+    def is_clearly_missed(self) -> bool:
+        """By more than machines differ."""
+        return not self.holds(self.must / TOLERANCE if self.more_is_better else self.must * TOLERANCE)
+
     def cells(self) -> list[str]:
         """The row as texts."""
         form = FORMS[self.kind]
@@ -60,7 +65,7 @@ def targets(measured: Measured) -> list[Target]:
 
 def lost(found: Sequence[Target]) -> list[str]:
     """What is guarded and was clearly missed."""
-    worse = [t for t in found if t.guarded and not t.holds(t.must * TOLERANCE)]
+    worse = [target for target in found if target.guarded and target.is_clearly_missed]
     return [f"{target.what}: {' | '.join(target.cells()[1:3])}" for target in worse]
 
 

@@ -23,11 +23,13 @@ from benchmarks.reach import lost, targets
 from import_pipeline.services.supervisor import StopAsked, stop_on_signals
 
 PARTS = ("importing", "small", "existing", "growing")
+USUAL = {"rows": 500_000, "rounds": 5, "files": 200, "puts": 10}
+QUICK = {"rows": 100_000, "rounds": 2, "files": 20, "puts": 3}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write the page if asked; the exit code is 1 where a ratio was lost."""
-    asked = _parser().parse_args(arguments)
+    asked = _asked(arguments)
     try:
         with stop_on_signals(), open_bench(asked.rows, asked.rounds) as bench:
             measured = _measure(bench, asked)
@@ -62,28 +64,25 @@ def _measure(bench: Bench, asked: argparse.Namespace) -> Measured:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    quick = "--quick" in sys.argv
-    number = {"type": int, "metavar": "N"}
-    parser.add_argument(
-        "--rows", type=_rows, default=100_000 if quick else 500_000, metavar="N",
-        help="rows of the file that most figures are about (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--rounds", **number, default=2 if quick else 5, help="medians are shown (%(default)s)"
-    )
-    parser.add_argument(
-        "--files", **number, default=20 if quick else 200, help="small files at once (%(default)s)"
-    )
-    parser.add_argument(
-        "--puts", **number, default=3 if quick else 10, help="files one at a time (%(default)s)"
-    )
-    parser.add_argument(
-        "--largest", type=int, choices=SIZES, default=SIZES[-1], help="rows to grow to (%(default)s)"
-    )
-    parser.add_argument("--only", action="append", choices=PARTS, help="measure only this (repeatable)")
-    parser.add_argument("--quick", action="store_true", help="the ratios that were reached, in minutes")
-    parser.add_argument("--write", action="store_true", help="write the figures into docs/performance.md")
+    told = {name: f"({USUAL[name]:,}; {QUICK[name]:,} with --quick)" for name in USUAL}
+    add = parser.add_argument
+    add("--rows", type=_rows, metavar="N", help=f"of the file that most figures are about {told['rows']}")
+    add("--rounds", type=int, metavar="N", help=f"medians are shown {told['rounds']}")
+    add("--files", type=int, metavar="N", help=f"small files at once {told['files']}")
+    add("--puts", type=int, metavar="N", help=f"files one at a time {told['puts']}")
+    add("--largest", type=int, choices=SIZES, default=SIZES[-1], help="rows to grow to (%(default)s)")
+    add("--only", action="append", choices=PARTS, help="measure only this (repeatable)")
+    add("--quick", action="store_true", help="the ratios that were reached, in minutes")
+    add("--write", action="store_true", help="write the figures into docs/performance.md")
     return parser
+
+
+def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
+    asked = _parser().parse_args(arguments)
+    for name, number in (QUICK if asked.quick else USUAL).items():
+        if getattr(asked, name) is None:
+            setattr(asked, name, number)
+    return asked
 
 
 def _rows(text: str) -> int:

@@ -78,7 +78,7 @@ def test_no_policy_has_a_wildcard_action_or_a_place_left_to_fill_in() -> None:
 
 
 def test_a_sender_drops_files_into_its_workspace_in_one_piece_or_in_parts(
-    user: Any, bucket_name: str
+    user: Any, s3: Any, bucket_name: str
 ) -> None:
     sender = user("sender")
     sender.put_object(Bucket=bucket_name, Key="uploads/acme/leads/a.csv", Body=b"x")
@@ -91,6 +91,11 @@ def test_a_sender_drops_files_into_its_workspace_in_one_piece_or_in_parts(
     sender.complete_multipart_upload(**place, UploadId=begun, MultipartUpload=parts)
     again = sender.create_multipart_upload(**place)["UploadId"]
     sender.abort_multipart_upload(**place, UploadId=again)
+    dropped = {
+        name: s3.get_object(Bucket=bucket_name, Key=f"uploads/acme/leads/{name}.csv")["Body"].read()
+        for name in ("a", "b")
+    }
+    assert dropped == {"a": b"y", "b": b"z"}
 
 
 @pytest.mark.parametrize(

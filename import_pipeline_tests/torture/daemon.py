@@ -228,9 +228,13 @@ class DaemonLane:
     def _row(self, case: Case) -> dict[str, object]:
         return _patiently(lambda: self.scene.upload(case.workspace, case.dataset))
 
-    def _is(self, workspace: str, dataset: str, column: str) -> bool:
+    def _uploads(self, workspace: str, dataset: str) -> list[dict[str, object]]:
+        """The upload's row in the ledger; none before the sensor has seen the file."""
         key = key_of(workspace, dataset)
-        rows = _patiently(lambda: self.scene.world.sql("SELECT * FROM imports.uploads WHERE key = %s", key))
+        return _patiently(lambda: self.scene.world.sql("SELECT * FROM imports.uploads WHERE key = %s", key))
+
+    def _is(self, workspace: str, dataset: str, column: str) -> bool:
+        rows = self._uploads(workspace, dataset)
         return bool(rows) and rows[0][column] is not None
 
     def _has_failed(self, case: Case) -> bool:
@@ -238,17 +242,13 @@ class DaemonLane:
 
         PostgreSQL may go while Dagster writes an event into it: that fails the step, whatever its policy.
         """
-        key = key_of(case.workspace, case.dataset)
-        rows = _patiently(
-            lambda: self.scene.world.sql("SELECT state FROM imports.uploads WHERE key = %s", key)
-        )
+        rows = self._uploads(case.workspace, case.dataset)
         failed = bool(rows) and rows[0]["state"] in ("failed", "cancelled")
         return failed and not self._at_work(case.workspace, case.dataset)
 
     def _runs(self, workspace: str, dataset: str) -> Sequence[DagsterRun]:
-        key = key_of(workspace, dataset)
-        rows = _patiently(lambda: self.scene.world.sql("SELECT * FROM imports.uploads WHERE key = %s", key))
-        return _patiently(lambda: runs_of(self.scene.instance, rows[0]["upload_id"])) if rows else []
+        rows = self._uploads(workspace, dataset)
+        return _patiently(lambda: runs_of(self.scene.instance, str(rows[0]["upload_id"]))) if rows else []
 
     def _at_work(self, workspace: str, dataset: str) -> list[DagsterRun]:
         return [run for run in self._runs(workspace, dataset) if run.status not in ENDED]

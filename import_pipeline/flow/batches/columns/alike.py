@@ -13,7 +13,7 @@ import pyarrow as pa
 from import_pipeline.arrays import byte_lengths, is_valid, text_bytes, text_offsets
 
 # Cells at the head of a column, of which one shows how it is mostly written.
-LOOKED_AT = 100
+_LOOKED_AT = 100
 _ZERO, _COMMA, _POINT = b"0,."[0], b"0,."[1], b"0,."[2]
 _LAYOUT = re.compile(
     r"(?:(?P<year>\d{4})(?P<mark>[-/.])\d\d(?P=mark)\d\d|\d\d(?P<sign>[-/.])\d\d(?P=sign)\d{4})"
@@ -98,7 +98,7 @@ def plain_numbers(text: pa.Array) -> PlainNumbers:
 
 def alike_dates(text: pa.Array) -> AlikeDates:
     """Texts laid out like the first one, if that is a date with days of two digits and years of four."""
-    shown = next((t for t in text[:LOOKED_AT].to_pylist() if t), "")
+    shown = first_written(text)
     layout = _LAYOUT.fullmatch(shown)
     if layout is None:
         nothing = np.zeros(len(text), np.int32)
@@ -126,6 +126,11 @@ def alike_dates(text: pa.Array) -> AlikeDates:
     found = (sound, year, _two(columns, first_at), _two(columns, second_at), seconds)
     where, *numbers = (_spread(part, rows, len(text)) for part in found)
     return AlikeDates(where, bool(layout["year"]), *numbers)
+
+
+def first_written(text: pa.Array) -> str:
+    """The first cell at the head of a column that holds something, as most of its cells do; else empty."""
+    return next((cell for cell in text[:_LOOKED_AT].to_pylist() if cell), "")
 
 
 def _layout(text: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

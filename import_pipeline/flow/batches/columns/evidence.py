@@ -17,9 +17,9 @@ from import_pipeline.arrays import as_mask, byte_lengths, is_valid, text_bytes, 
 from import_pipeline.catalog.dataset import Column, Dataset, SenderOptions
 from import_pipeline.catalog.types import Evidence
 from import_pipeline.flow.batches.columns.alike import (
-    LOOKED_AT,
     AlikeDates,
     alike_dates,
+    first_written,
     plain_numbers,
 )
 from import_pipeline.flow.batches.columns.notations import respelled_dates, respelled_numbers
@@ -171,7 +171,7 @@ def date_readings(text: pa.Array) -> Readings:
 
 def _begins_with_a_year(text: pa.Array) -> bool:
     """Whether the first value of a column does, as most often all do."""
-    return bool(re.match(r"\d{4}", next((t for t in text[:LOOKED_AT].to_pylist() if t), "")))
+    return bool(re.match(r"\d{4}", first_written(text)))
 
 
 def _unread(text: pa.Array, masks: Mapping[str, pa.Array]) -> np.ndarray:
