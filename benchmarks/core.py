@@ -40,7 +40,7 @@ from import_pipeline.records import Counts, InspectedFile, OpenedUpload, Token
 from import_pipeline.settings import load_settings
 from import_pipeline.storage.bucket import Bucket, s3_client
 from import_pipeline.storage.places import staging_prefix
-from import_pipeline.storage.store import RecentTables
+from import_pipeline.storage.store import TablesInMemory
 
 DATASET = "leads"
 STAGES = ("inspect", "split", "check", "stage", "find duplicates", "publish")
@@ -110,7 +110,7 @@ def import_in_one_process(
     arrival = _arrival(bucket, path, workspace, dataset)
     # As a run does.
     pa.set_memory_pool(pa.system_memory_pool())
-    store = Bucket(bucket.client, bucket.name, recent=RecentTables(TABLES_IN_MEMORY))
+    store = Bucket(bucket.client, bucket.name, recent=TablesInMemory(TABLES_IN_MEMORY))
     source = ObjectSource(bucket, arrival.listed)
 
     @contextmanager

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from import_pipeline.arrays import as_mask, rows_where, whole
 from import_pipeline.flow.batches.ahead import read_ahead
 from import_pipeline.records import CheckedBatch, FoundDuplicates
-from import_pipeline.storage.store import Store, read_table
+from import_pipeline.storage.store import Store
 
 # Dictionaries are for columns with few values: others outgrow a larger one slowly, and are larger for it.
 DICTIONARY_BYTES = 16 * 1024
@@ -24,11 +24,11 @@ class CleanRows:
         self._store, self._checked = store, checked
         self._losers = pa.array([], pa.int64())
         if duplicates.key:
-            self._losers = read_table(store, duplicates.key, ["_row_number"])["_row_number"]
+            self._losers = store.get_table(duplicates.key, ["_row_number"])["_row_number"]
 
     def count(self) -> int:
         """Their number."""
-        numbers = (read_table(self._store, one.clean_key, ["_row_number"]) for one in self._checked)
+        numbers = (self._store.get_table(one.clean_key, ["_row_number"]) for one in self._checked)
         return sum(int(self._kept(rows).sum()) for rows in numbers)
 
     def write(self, target: Path) -> int:
@@ -53,7 +53,7 @@ class CleanRows:
 
     def _batches(self) -> Iterator[pa.Table]:
         for one in self._checked:
-            rows = read_table(self._store, one.clean_key)
+            rows = self._store.get_table(one.clean_key)
             yield rows_where(rows, self._kept(rows))
 
     def _kept(self, rows: pa.Table) -> np.ndarray:

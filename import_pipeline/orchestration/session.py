@@ -23,7 +23,7 @@ from import_pipeline.orchestration.tags import uploads_partitions
 from import_pipeline.records import CheckedBatch, FoundDuplicates, OpenedUpload, SplitUpload, Token
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.storage.bucket import Bucket
-from import_pipeline.storage.store import RecentTables
+from import_pipeline.storage.store import TablesInMemory
 
 # Of a run in one process, which holds a batch or two beside them.
 TABLES_IN_MEMORY = 128 * 1024 * 1024
@@ -129,11 +129,11 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
 
 
 @lru_cache(maxsize=1)
-def _tables_of(run_id: str) -> RecentTables:
-    return RecentTables(TABLES_IN_MEMORY)
+def _tables_of(run_id: str) -> TablesInMemory:
+    return TablesInMemory(TABLES_IN_MEMORY)
 
 
-def _recent_tables(run: DagsterRun) -> RecentTables | None:
+def _recent_tables(run: DagsterRun) -> TablesInMemory | None:
     """The tables that this process keeps between the steps of a run in one process."""
     return _tables_of(run.run_id) if runs_in_one_process(run.run_config) else None
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
@@ -22,12 +24,13 @@ from import_pipeline.storage.faults import status, storage_errors, unavailable
 from import_pipeline.storage.metadata import decode_metadata, encode_metadata
 from import_pipeline.storage.moving import Copied, Moved, copy_object, delete_object, move_object
 from import_pipeline.storage.places import UPLOADS
-from import_pipeline.storage.store import OCTETS, RecentTables, missing
+from import_pipeline.storage.store import OCTETS, TablesInMemory, missing
 
 MIB = 1024**2
 CHUNK_BYTES = 8 * MIB
 RESUMES = 4
 BROKEN_BODY = (IncompleteReadError, ResponseStreamingError, ReadTimeoutError)
+PARQUET = "application/vnd.apache.parquet"
 WRITES = ("PutObject", "CopyObject", "CreateMultipartUpload")
 NOT_THERE = (404, 405)  # 405: the version is a delete marker
 
@@ -70,7 +73,7 @@ class Bucket:
     Args:
         client: boto3 S3 client.
         copy_part_bytes: objects above four of these are copied in parts of at least this size.
-        recent: keeps tables that are written here until they are read.
+        recent: keeps tables that are written here until they are read, so that they need not come back.
     """
 
     def __init__(
@@ -79,10 +82,10 @@ class Bucket:
         name: str,
         *,
         copy_part_bytes: int = 256 * MIB,
-        recent: RecentTables | None = None,
+        recent: TablesInMemory | None = None,
     ):
         self.client = client
-        self.recent = recent
+        self.recent = recent or TablesInMemory()
         self.name = name
         self.copy_part_bytes = copy_part_bytes
 
@@ -222,6 +225,25 @@ class Bucket:
             except BROKEN_BODY as error:
                 broken = error
         raise unavailable(f"read {key}", broken) from broken
+
+    def put_table(self, key: str, table: pa.Table) -> None:
+        """Write a table of at most one batch (64 MB) as Parquet, zstd level 1."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd", compression_level=1)
+        self.put_bytes(key, sink.getvalue().to_pybytes(), PARQUET)
+        self.recent.keep(key, table)
+
+    def get_table(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a table, all columns or those named; one that is kept is handed out once.
+
+        Raises:
+            StoredObjectMissing: there is no such object.
+        """
+        kept = self.recent.take(key)
+        if kept is not None:
+            return kept if columns is None else kept.select(list(columns))
+        data = pa.BufferReader(self.get_bytes(key))
+        return pq.read_table(data, columns=None if columns is None else list(columns))
 
     def put_file(self, key: str, path: Path, content_type: str = OCTETS) -> None:
         """Write an object from a file of any size."""

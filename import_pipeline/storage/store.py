@@ -1,4 +1,4 @@
-"""Where staging and report objects lie: the `Store` protocol, a store over a local folder, Parquet.
+"""Where staging and report objects lie: the `Store` protocol, and a store over a local folder.
 
 `check` on the command line runs the whole flow over `LocalStore`; a run does over `Bucket`
 (`bucket.py`). Which key an object has is `places.py`'s business.
@@ -20,10 +20,6 @@ OCTETS = "application/octet-stream"
 class Store(Protocol):
     """Objects by key; writing replaces, and an object is seen whole or not at all."""
 
-    @property
-    def recent(self) -> "RecentTables | None":
-        """Tables that need not be read from the store."""
-
     def put_bytes(self, key: str, data: bytes, content_type: str = OCTETS) -> None:
         """Write an object."""
 
@@ -36,6 +32,12 @@ class Store(Protocol):
     def get_file(self, key: str, path: Path) -> None:
         """Read an object of any size into a local file; `StoredObjectMissing` if it is not there."""
 
+    def put_table(self, key: str, table: pa.Table) -> None:
+        """Write a table of at most one batch (64 MB)."""
+
+    def get_table(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a table, all columns or those named; `StoredObjectMissing` if it is not there."""
+
     def list_keys(self, prefix: str) -> list[str]:
         """All keys that begin with `prefix`, sorted."""
 
@@ -46,25 +48,29 @@ class Store(Protocol):
         """Whether there is an object at `key`."""
 
 
-class RecentTables:
-    """Tables that this process wrote and will read once more, so that they need not come from the store.
-
-    Kept while there is room, the first ones first, and let go of when they are read.
+class TablesInMemory:
+    """Tables by key, up to so many bytes together; the first ones first.
 
     Args:
         size: bytes.
     """
 
-    def __init__(self, size: int):
+    def __init__(self, size: int = 0):
         self._room = size
         self._tables: dict[str, pa.Table] = {}
 
-    def keep(self, key: str, table: pa.Table) -> None:
-        """Keep a table that was written, if there is room."""
+    def keep(self, key: str, table: pa.Table) -> bool:
+        """Keep a table in place of an older one, if there is room; whether there is."""
         self.take(key)
-        if table.nbytes <= self._room:
-            self._room -= table.nbytes
-            self._tables[key] = table
+        if table.nbytes > self._room:
+            return False
+        self._room -= table.nbytes
+        self._tables[key] = table
+        return True
+
+    def get(self, key: str) -> pa.Table | None:
+        """The table; None if it is not kept."""
+        return self._tables.get(key)
 
     def take(self, key: str) -> pa.Table | None:
         """The table, which is kept no longer; None if it was not."""
@@ -72,6 +78,10 @@ class RecentTables:
         if table is not None:
             self._room += table.nbytes
         return table
+
+    def keys(self) -> set[str]:
+        """What is kept."""
+        return set(self._tables)
 
 
 class LocalStore:
@@ -81,12 +91,9 @@ class LocalStore:
         table_bytes: tables are kept in memory up to so many bytes together, further ones as files.
     """
 
-    recent = None
-
     def __init__(self, root: Path, table_bytes: int = 0):
         self.root = root
-        self._room = table_bytes
-        self._tables: dict[str, pa.Table] = {}
+        self._tables = TablesInMemory(table_bytes)
 
     def path(self, key: str) -> Path:
         """The file that holds `key`.
@@ -128,11 +135,11 @@ class LocalStore:
             raise missing(key) from None
 
     def put_table(self, key: str, table: pa.Table) -> None:
-        """Keep a table in memory while there is room, else write it as an Arrow IPC file."""
-        self._forget(key)
-        if table.nbytes <= self._room:
-            self._room -= table.nbytes
-            self._tables[key] = table
+        """Keep a table in memory while there is room, else write it as an Arrow IPC file.
+
+        What lies in a folder is read again by the same machine at once: packing it would only cost time.
+        """
+        if self._tables.keep(key, table):
             return
         target = self._parent_made(key)
         half = target.with_name(target.name + ".part")
@@ -144,32 +151,27 @@ class LocalStore:
         """Map a table that `put_table` wrote, or read one from Parquet."""
         kept = self._tables.get(key)
         if kept is not None:
-            return kept if columns is None else kept.select(columns)
+            return kept if columns is None else kept.select(list(columns))
         path = self.path(key)
         if not path.exists():
             raise missing(key)
         if path.open("rb").read(4) == b"PAR1":
-            return pq.read_table(path, columns=columns)
+            return pq.read_table(path, columns=None if columns is None else list(columns))
         with pa.memory_map(str(path)) as file:
             table = pa.ipc.open_file(file).read_all()
-        return table if columns is None else table.select(columns)
-
-    def _forget(self, key: str) -> None:
-        kept = self._tables.pop(key, None)
-        if kept is not None:
-            self._room += kept.nbytes
+        return table if columns is None else table.select(list(columns))
 
     def list_keys(self, prefix: str) -> list[str]:
         """Keys of tables in memory and of files, `.part` leftovers excluded."""
         files = (p for p in self.root.rglob("*") if p.is_file() and p.suffix != ".part")
-        keys = {p.relative_to(self.root).as_posix() for p in files} | set(self._tables)
+        keys = {p.relative_to(self.root).as_posix() for p in files} | self._tables.keys()
         return sorted(key for key in keys if key.startswith(prefix))
 
     def delete_prefix(self, prefix: str) -> int:
         """Delete tables and files; folders left empty go too."""
         keys = self.list_keys(prefix)
         for key in keys:
-            self._forget(key)
+            self._tables.take(key)
             path = self.path(key)
             path.unlink(missing_ok=True)
             for parent in path.parents:
@@ -180,7 +182,7 @@ class LocalStore:
 
     def exists(self, key: str) -> bool:
         """Whether there is a table or file at `key`."""
-        return key in self._tables or self.path(key).is_file()
+        return self._tables.get(key) is not None or self.path(key).is_file()
 
     def _parent_made(self, key: str) -> Path:
         target = self.path(key)
@@ -193,33 +195,3 @@ def missing(key: str) -> StoredObjectMissing:
     return StoredObjectMissing(
         f"The object {key} is not there any more.", remedy="Launch the import again.", key=key
     )
-
-
-def write_table(store: Store, key: str, table: pa.Table) -> None:
-    """Write a table of at most one batch (64 MB) as Parquet, zstd level 1; in a folder, as Arrow IPC.
-
-    What lies in a folder is read again by the same machine at once: packing it would only cost time.
-    """
-    if isinstance(store, LocalStore):
-        store.put_table(key, table)
-        return
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", compression_level=1)
-    store.put_bytes(key, sink.getvalue().to_pybytes(), "application/vnd.apache.parquet")
-    if store.recent is not None:
-        store.recent.keep(key, table)
-
-
-def read_table(store: Store, key: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a table of at most one batch, all columns or those named.
-
-    Raises:
-        StoredObjectMissing: there is no such object.
-    """
-    chosen = None if columns is None else list(columns)
-    if isinstance(store, LocalStore):
-        return store.get_table(key, chosen)
-    kept = store.recent.take(key) if store.recent is not None else None
-    if kept is not None:
-        return kept if chosen is None else kept.select(chosen)
-    return pq.read_table(pa.BufferReader(store.get_bytes(key)), columns=chosen)

@@ -7,7 +7,7 @@ import pytest
 
 from import_pipeline.errors import StoredObjectMissing
 from import_pipeline.storage.bucket import Bucket
-from import_pipeline.storage.store import LocalStore, RecentTables, Store, read_table, write_table
+from import_pipeline.storage.store import LocalStore, Store, TablesInMemory
 
 
 @pytest.fixture(params=["local", "bucket"])
@@ -45,9 +45,9 @@ def test_a_missing_object_is_named(store: Store, tmp_path: Path) -> None:
 
 def test_a_table_keeps_types_and_nulls_and_gives_single_columns(store: Store) -> None:
     table = pa.table({"_row_number": pa.array([2, 3]), "c0": pa.array(["", None], pa.string())})
-    write_table(store, "staging/t.parquet", table)
-    assert read_table(store, "staging/t.parquet").equals(table)
-    assert read_table(store, "staging/t.parquet", ["c0"]).column_names == ["c0"]
+    store.put_table("staging/t.parquet", table)
+    assert store.get_table("staging/t.parquet").equals(table)
+    assert store.get_table("staging/t.parquet", ["c0"]).column_names == ["c0"]
 
 
 @pytest.mark.parametrize("key", ["../outside", "/etc/passwd", "a/../../b", ""])
@@ -67,28 +67,28 @@ def test_tables_are_kept_in_memory_while_there_is_room_and_are_files_beyond(tmp_
     table = pa.table({"n": pa.array(range(1000), pa.int64())})
     store = LocalStore(tmp_path, table_bytes=table.nbytes)
     for key in ("t/1", "t/2", "t/1"):
-        write_table(store, key, table)
+        store.put_table(key, table)
     assert store.list_keys("t/") == ["t/1", "t/2"]
     assert [store.path(key).exists() for key in ("t/1", "t/2")] == [False, True]
-    assert all(read_table(store, key, ["n"]).equals(table) and store.exists(key) for key in ("t/1", "t/2"))
+    assert all(store.get_table(key, ["n"]).equals(table) and store.exists(key) for key in ("t/1", "t/2"))
     assert store.delete_prefix("t/") == 2
-    write_table(store, "t/3", table)
+    store.put_table("t/3", table)
     assert not store.path("t/3").exists()  # what was deleted made room
     assert not store.exists("t/1")
 
 
 def test_a_bucket_hands_out_a_recent_table_once_and_then_reads_it(s3, bucket_name: str) -> None:
     table = pa.table({"a": [1, 2], "b": ["x", None]})
-    bucket = Bucket(s3, bucket_name, recent=RecentTables(table.nbytes))
+    bucket = Bucket(s3, bucket_name, recent=TablesInMemory(table.nbytes))
     for key in ("staging/1", "staging/2"):
-        write_table(bucket, key, table)
+        bucket.put_table(key, table)
 
-    assert read_table(Bucket(s3, bucket_name), "staging/1").equals(table), "it is in the bucket all the same"
+    assert Bucket(s3, bucket_name).get_table("staging/1").equals(table), "it is in the bucket all the same"
     assert bucket.recent is not None
     bucket.delete_prefix("staging/")
-    assert read_table(bucket, "staging/1", ["b"]).equals(table.select(["b"]))
+    assert bucket.get_table("staging/1", ["b"]).equals(table.select(["b"]))
     for key in ("staging/1", "staging/2"):  # read already; no room for it
         with pytest.raises(StoredObjectMissing):
-            read_table(bucket, key)
-    write_table(bucket, "staging/2", table)
+            bucket.get_table(key)
+    bucket.put_table("staging/2", table)
     assert bucket.recent.take("staging/2") is table, "there is room again"

@@ -18,7 +18,7 @@ from import_pipeline.flow.batches.columns.headers import OUR_COLUMNS
 from import_pipeline.language import told
 from import_pipeline.records import Batch, InspectedFile, Notice, SplitUpload
 from import_pipeline.row_numbers import ROWS_OF_A_SHEET
-from import_pipeline.storage.store import Store, read_table, write_table
+from import_pipeline.storage.store import Store
 
 FOLDER = "targets/"
 TARGETS_SCHEMA = pa.schema(
@@ -65,9 +65,7 @@ def match_corrections(
     matching = _Matching(look_up)
     targets = f"{staging}{FOLDER}"
     for batch in split.batches:
-        write_table(
-            store, f"{targets}{batch.number:04d}.parquet", matching.match(_places(store, batch, file))
-        )
+        store.put_table(f"{targets}{batch.number:04d}.parquet", matching.match(_places(store, batch, file)))
     if not matching.known:
         return take_as_plain(split, file, file_name=file_name, store=store)
     corrects = tuple(sorted(matching.known)[:LISTED])
@@ -88,7 +86,7 @@ def mark_unmatched(split: SplitUpload, targets: str, store: Store) -> SplitUploa
             batches may have been other ones.
     """
     keys = store.list_keys(targets)
-    parts = [read_table(store, key, ["_row_number"])["_row_number"].to_numpy() for key in keys]
+    parts = [store.get_table(key, ["_row_number"])["_row_number"].to_numpy() for key in keys]
     matched = np.concatenate([np.empty(0, np.int64), *parts])
 
     def change(batch: Batch, table: pa.Table) -> pa.Table | None:
@@ -202,7 +200,7 @@ def _row_numbers(first: FirstUpload, places: _Places, some: npt.NDArray[np.int64
 
 def _places(store: Store, batch: Batch, file: InspectedFile) -> _Places:
     row, upload = (f"c{position}" for position in _positions(file)[:2])
-    table = read_table(store, batch.key, ["_row_number", "_problem", row, upload]).combine_chunks()
+    table = store.get_table(batch.key, ["_row_number", "_problem", row, upload]).combine_chunks()
     rows, uploads = (pc.utf8_trim(pc.fill_null(_one(table[name]), ""), WHITE_SPACE) for name in (row, upload))
     parts = pc.extract_regex(rows, _ROW)
     is_upload = pc.match_substring_regex(uploads, _UPLOAD_ID)
@@ -242,9 +240,9 @@ def _write_again(
     store: Store, batches: Sequence[Batch], change: Callable[[Batch, pa.Table], pa.Table | None]
 ) -> None:
     for batch in batches:
-        changed = change(batch, read_table(store, batch.key))
+        changed = change(batch, store.get_table(batch.key))
         if changed is not None:
-            write_table(store, batch.key, changed)
+            store.put_table(batch.key, changed)
 
 
 def _positions(file: InspectedFile) -> range:

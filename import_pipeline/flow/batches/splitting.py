@@ -18,7 +18,7 @@ from import_pipeline.flow.batches.readers import expanded, open_rows
 from import_pipeline.flow.batches.sources.compression import ExpandedSource
 from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.records import Batch, ColumnVerdict, InspectedFile, LineCount, SplitUpload
-from import_pipeline.storage.store import Store, write_table
+from import_pipeline.storage.store import Store
 
 Progress = Callable[[int, int], None]
 OnBatch = Callable[[Batch, tuple[ColumnVerdict, ...], Mapping[str, Readings]], None]
@@ -53,7 +53,7 @@ def split_file(
     evidence = ColumnEvidence(dataset, inspected.mapping)
 
     def finish(batch: Batch, table: pa.Table) -> None:
-        write_table(store, batch.key, table)
+        store.put_table(batch.key, table)
         readings = evidence.add(table)
         if on_batch is not None:
             on_batch(batch, evidence.verdicts(options, dataset.defaults), readings)

@@ -25,7 +25,7 @@ from import_pipeline.flow.checks.text import LONGEST_KEY
 from import_pipeline.flow.checks.validation import Finding, validate
 from import_pipeline.language import Language
 from import_pipeline.records import Batch, CheckedBatch, ColumnVerdict, Sheet
-from import_pipeline.storage.store import Store, read_table, write_table
+from import_pipeline.storage.store import Store
 
 NO_OPTIONS = SenderOptions()
 NO_READINGS: Mapping[str, Readings] = {}
@@ -105,17 +105,17 @@ def check_batch(
         readings: of the batch's columns, as far as the split has found them.
     """
     started = time.monotonic()
-    table = read_table(store, batch.key)
+    table = store.get_table(batch.key)
     checked = check_table(
         table, file, verdicts, dataset, options=options, language=language, readings=readings
     )
     name = f"{batch.number:04d}.parquet"
     keys = {part: f"{staging}{part}/{name}" for part in ("clean", "keys", "rejects", "errors")}
-    write_table(store, keys["clean"], checked.clean)
-    write_table(store, keys["rejects"], checked.rejects)
-    write_table(store, keys["errors"], checked.errors)
+    store.put_table(keys["clean"], checked.clean)
+    store.put_table(keys["rejects"], checked.rejects)
+    store.put_table(keys["errors"], checked.errors)
     if dataset.key:
-        write_table(store, keys["keys"], checked.clean.select(["_row_number", *dataset.key]))
+        store.put_table(keys["keys"], checked.clean.select(["_row_number", *dataset.key]))
     return CheckedBatch(
         number=batch.number,
         batch_key=batch.key,

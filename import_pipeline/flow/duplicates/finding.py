@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.records import FoundDuplicates
-from import_pipeline.storage.store import Store, read_table
+from import_pipeline.storage.store import Store
 
 FILE_NAME = "duplicates.parquet"
 # Rows of one group of the result's Parquet: what a reader of it holds in memory at once.
@@ -118,7 +118,7 @@ def _together(keys: Iterable[str], names: list[str], store: Store) -> Iterator[p
     """The keys of the batches, small ones several at a time: a statement costs as much as 20,000 rows."""
     waiting: list[pa.Table] = []
     for key in keys:
-        waiting.append(read_table(store, key, names))
+        waiting.append(store.get_table(key, names))
         if sum(rows.num_rows for rows in waiting) >= _ROWS_PER_STATEMENT:
             yield pa.concat_tables(waiting)
             waiting = []

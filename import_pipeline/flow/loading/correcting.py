@@ -20,7 +20,7 @@ from import_pipeline.flow.loading.tables import DECIDED, LATE, TARGETS, LoadTabl
 from import_pipeline.ledger.rejects import lock_uploads
 from import_pipeline.ledger.states import PUBLISHED_STATES
 from import_pipeline.records import CheckedBatch, Counts, SplitUpload
-from import_pipeline.storage.store import Store, read_table
+from import_pipeline.storage.store import Store
 
 COPY_BLOCK_ROWS = 100_000
 
@@ -35,7 +35,7 @@ class Rejects:
     def __init__(self, split: SplitUpload, checked: Sequence[CheckedBatch], store: Store):
         self.corrects = bool(split.targets)
         if self.corrects:
-            parts = [_packed(read_table(store, key)) for key in store.list_keys(split.targets)]
+            parts = [_packed(store.get_table(key)) for key in store.list_keys(split.targets)]
             found = pa.concat_tables(parts).unify_dictionaries()
             own = pc.is_null(found["upload_id"])
             self._targets = found.filter(pc.invert(own))
@@ -139,7 +139,7 @@ def _mark_corrected(conn: psycopg.Connection, tables: LoadTables) -> int:
 
 
 def _rejected_rows(store: Store, checked: Sequence[CheckedBatch]) -> pa.Table:
-    parts = [read_table(store, batch.rejects_key, ["_row_number"]) for batch in checked if batch.rejected]
+    parts = [store.get_table(batch.rejects_key, ["_row_number"]) for batch in checked if batch.rejected]
     empty = pa.table({"_row_number": pa.array([], pa.int64())})
     return pa.concat_tables([empty, *parts])
 

@@ -53,7 +53,7 @@ from import_pipeline.records import (
     StagedBatch,
     UploadState,
 )
-from import_pipeline.storage.store import Store, read_table
+from import_pipeline.storage.store import Store
 
 RESTAGINGS = 3
 
@@ -255,7 +255,7 @@ def _losers(store: Store, duplicates: FoundDuplicates) -> pa.Table:
     """Rows that lose inside the file, and to which, read before any lock is held."""
     columns = ["_row_number", "_winner_row_number"]
     if duplicates.key:
-        losers = read_table(store, duplicates.key, columns=columns)
+        losers = store.get_table(duplicates.key, columns=columns)
     else:
         losers = pa.table({name: pa.array([], pa.int64()) for name in columns})
     check_losers(losers, duplicates)

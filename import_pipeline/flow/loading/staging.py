@@ -30,7 +30,7 @@ from import_pipeline.ledger import uploads as ledger
 from import_pipeline.ledger.claims import guard, lock_owned
 from import_pipeline.ledger.connection import connect, translated_errors
 from import_pipeline.records import CheckedBatch, OpenedUpload, StagedBatch
-from import_pipeline.storage.store import Store, read_table
+from import_pipeline.storage.store import Store
 
 
 def create_staging_table(conn: psycopg.Connection, opened: OpenedUpload, dataset: Dataset) -> str:
@@ -123,7 +123,7 @@ def drop_staging_of(conn: psycopg.Connection, short_id: str, attempt: str) -> No
 
 
 def _clean_rows(store: Store, checked: CheckedBatch) -> pa.Table:
-    rows = read_table(store, checked.clean_key)
+    rows = store.get_table(checked.clean_key)
     if rows.num_rows != checked.valid:
         raise CountsDoNotBalance(
             f"Batch {checked.number} has {rows.num_rows} clean rows where {checked.valid} were checked.",

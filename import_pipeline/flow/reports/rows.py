@@ -22,7 +22,7 @@ from import_pipeline.flow.reports.row_places import (
 )
 from import_pipeline.language import say
 from import_pipeline.records import Batch, CheckedBatch, FoundDuplicates, OpenedUpload
-from import_pipeline.storage.store import Store, read_table
+from import_pipeline.storage.store import Store
 
 KEY_SEPARATOR = " | "
 ROW_COLUMN = "_row_number"
@@ -74,7 +74,7 @@ def gather_outcomes(store: Store, duplicates: FoundDuplicates, outcomes: pa.Tabl
     """
     repeated = winner_of = np.empty(0, np.int64)
     if duplicates.key:
-        repeats = _by_row(read_table(store, duplicates.key), ROW_COLUMN)
+        repeats = _by_row(store.get_table(duplicates.key), ROW_COLUMN)
         repeated, winner_of = repeats[ROW_COLUMN].to_numpy(), repeats["_winner_row_number"].to_numpy()
     told, kinds, codes = np.empty(0, np.int64), np.empty(0, object), np.empty(0, object)
     untold = np.ones(len(repeated), bool)
@@ -116,7 +116,7 @@ def findings(
             )
             in_table = told.rows[told.outcomes == "rejected"]
             if len(in_table):
-                rows = read_table(store, one.batch_key)
+                rows = store.get_table(one.batch_key)
                 rows = rows.filter(pc.is_in(rows[ROW_COLUMN], value_set=pa.array(in_table)))
                 rejected = _by_row(_together(rejected, rows), ROW_COLUMN)
         yield BatchFindings(errors, rejected)
@@ -134,9 +134,9 @@ def messages_of(rows: Any, errors: pa.Table) -> Any:
 
 
 def _of_checks(store: Store, one: CheckedBatch) -> tuple[pa.Table, pa.Table]:
-    errors = read_table(store, one.errors_key) if one.errors_key else ERRORS_SCHEMA.empty_table()
+    errors = store.get_table(one.errors_key) if one.errors_key else ERRORS_SCHEMA.empty_table()
     errors = errors.select(ERRORS_SCHEMA.names).cast(ERRORS_SCHEMA)
-    rejected = read_table(store, one.rejects_key) if one.rejected else None
+    rejected = store.get_table(one.rejects_key) if one.rejected else None
     if rejected is None:
         rejected = pa.table({ROW_COLUMN: pa.array([], pa.int64())})
     return _by_row(errors, "row_number"), _by_row(rejected, ROW_COLUMN)
@@ -202,7 +202,7 @@ def _key_values(store: Store, one: CheckedBatch, rows: Any, dataset: Dataset) ->
     """The keys of rows as they are stored, several columns joined by ` | `."""
     if not one.keys_key:
         return pa.array([""] * len(rows), pa.string())
-    keys = read_table(store, one.keys_key)
+    keys = store.get_table(one.keys_key)
     texts = [keys[name].combine_chunks().cast(pa.string()) for name in dataset.key]
     joined = pc.binary_join_element_wise(*texts, KEY_SEPARATOR) if len(texts) > 1 else texts[0]
     places = np.searchsorted(keys[ROW_COLUMN].to_numpy(), rows.to_numpy())  # both are valid rows, ascending

@@ -14,7 +14,7 @@ from import_pipeline.catalog.types import Date, Integer, Number, Text
 from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.records import InspectedFile, SplitUpload
-from import_pipeline.storage.store import LocalStore, read_table
+from import_pipeline.storage.store import LocalStore
 
 NOTHING_STATED = SenderOptions()
 
@@ -93,5 +93,5 @@ def read_back(
     with tempfile.TemporaryDirectory() as folder:
         store = LocalStore(Path(folder))
         split = split_file(source, inspected, dataset, options=options, store=store, staging="staging/")
-        rows = [row for batch in split.batches for row in read_table(store, batch.key).to_pylist()]
+        rows = [row for batch in split.batches for row in store.get_table(batch.key).to_pylist()]
     return ReadBack(inspected, split, rows)

@@ -14,7 +14,7 @@ from import_pipeline.flow.batches.corrections import FirstUpload, mark_unmatched
 from import_pipeline.flow.batches.kinds import batch_schema
 from import_pipeline.records import Batch, InspectedFile, LineCount, SplitUpload
 from import_pipeline.row_numbers import row_number
-from import_pipeline.storage.store import LocalStore, read_table, write_table
+from import_pipeline.storage.store import LocalStore
 
 HEADER = ("name", "_import_row", "_import_upload", "_import_errors")
 FILE = InspectedFile("csv", HEADER, {"name": 0}, (), ours=True, rows_per_batch=10)
@@ -51,7 +51,7 @@ def split_of(store: LocalStore, *batches: Sequence[Row]) -> SplitUpload:
             ],
             batch_schema(len(HEADER)),
         )  # fmt: skip
-        write_table(store, f"s/batches/{at:04d}.parquet", table)
+        store.put_table(f"s/batches/{at:04d}.parquet", table)
         made.append(Batch(at, f"s/batches/{at:04d}.parquet", len(rows), number, number + len(rows) - 1))
         number += len(rows)
     return SplitUpload(tuple(made), number - 2, LineCount(), (), 0.0)
@@ -64,12 +64,12 @@ def matched(store: LocalStore, ledger: Ledger, *batches: Sequence[Row]) -> Split
 
 
 def targets(store: LocalStore, split: SplitUpload) -> list[tuple[Any, ...]]:
-    tables = [read_table(store, key) for key in store.list_keys(split.targets)]
+    tables = [store.get_table(key) for key in store.list_keys(split.targets)]
     return [tuple(row.values()) for row in pa.concat_tables(tables).to_pylist()]
 
 
 def problems(store: LocalStore, split: SplitUpload) -> list[str | None]:
-    return [p for b in split.batches for p in read_table(store, b.key)["_problem"].to_pylist()]
+    return [p for b in split.batches for p in store.get_table(b.key)["_problem"].to_pylist()]
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_file_none_of_whose_rows_names_a_known_upload_is_a_plain_file_with_a_n
     [notice] = split.notices
     assert notice.code == "not_a_correction"
     assert notice.message.startswith("f.csv has our columns _import_row, _import_upload, _import_errors")
-    table = read_table(store, split.batches[0].key)
+    table = store.get_table(split.batches[0].key)
     assert table["c0"].to_pylist() == ["n2", "n3"]
     assert [table[f"c{n}"].null_count for n in (1, 2, 3)] == [2, 2, 2], "its rejects are its own"
     assert table["_problem"].to_pylist() == [None, None]
@@ -159,10 +159,10 @@ def test_an_upload_without_open_rejects_makes_a_correction_of_rejects(store: Loc
 def test_what_was_matched_can_be_marked_again_in_batches_split_anew(store: LocalStore) -> None:
     rows: list[Row] = [("3", ONE), ("4", ONE), ("5", ONE)]
     split = matched(store, Ledger(upload(ONE, [3, 5])), rows)
-    before = [read_table(store, b.key) for b in split.batches]
+    before = [store.get_table(b.key) for b in split.batches]
     again = mark_unmatched(split_of(store, rows[:1], rows[1:]), split.targets, store)
     assert again.targets == split.targets
-    assert pa.concat_tables(read_table(store, b.key) for b in again.batches) == before[0]
+    assert pa.concat_tables(store.get_table(b.key) for b in again.batches) == before[0]
 
 
 names = st.sampled_from([ONE, TWO, "acme/nobody.csv@000000000000", "", None])

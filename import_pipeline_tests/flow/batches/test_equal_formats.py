@@ -21,7 +21,7 @@ from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.sources.source import ObjectSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.storage.bucket import Bucket
-from import_pipeline.storage.store import LocalStore, read_table
+from import_pipeline.storage.store import LocalStore
 from import_pipeline_tests.flow.batches.reading_back import PEOPLE, read_back
 
 HEADER = ("nome", "cidade", "valor", "filhos")
@@ -99,5 +99,5 @@ def test_an_object_in_the_bucket_is_read_like_a_file(
     assert inspected.sha256 == hashlib.sha256(data).hexdigest()
     store = LocalStore(tmp_path)
     split = split_file(source, inspected, PEOPLE, options=SenderOptions(), store=store, staging="s/")
-    rows = read_table(store, split.batches[0].key).to_pylist()
+    rows = store.get_table(split.batches[0].key).to_pylist()
     assert [tuple(row[f"c{position}"] for position in range(4)) for row in rows] == ROWS

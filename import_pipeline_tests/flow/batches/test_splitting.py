@@ -16,7 +16,7 @@ from import_pipeline.flow.batches.sources.source import ObjectSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.records import LineCount
 from import_pipeline.storage.bucket import Bucket
-from import_pipeline.storage.store import LocalStore, read_table
+from import_pipeline.storage.store import LocalStore
 from import_pipeline_tests.flow.batches.reading_back import PEOPLE, BytesSource, inspect, read_back
 
 FAULTS = {
@@ -186,7 +186,7 @@ def test_an_object_is_split_from_the_bucket_into_the_bucket(s3: Any, bucket_name
     assert (source.name, source.size) == ("a b.csv", 20)
     inspected = inspect_file(source, PEOPLE, SenderOptions())
     split = split_file(source, inspected, PEOPLE, options=SenderOptions(), store=bucket, staging="staging/x/")
-    rows = read_table(bucket, split.batches[0].key).to_pylist()
+    rows = bucket.get_table(split.batches[0].key).to_pylist()
     assert [(row["_row_number"], row["c0"], row["c1"]) for row in rows] == [(2, "Ana", "Rio")]
     bucket.put_bytes("uploads/acme/people/a b.csv", b"nome;cidade\nBia;Rio\n")
     with pytest.raises(OverwrittenBeforeRead):

@@ -13,7 +13,7 @@ from import_pipeline.errors import ImportFailed
 from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.checks.messages import ERRORS_SCHEMA
 from import_pipeline.records import Batch
-from import_pipeline.storage.store import LocalStore, read_table, write_table
+from import_pipeline.storage.store import LocalStore
 from import_pipeline_tests.flow.checks.tables import EVERYTHING, batch_of, check, file_of, told
 
 PAIR = ("code", "low", "high")
@@ -219,7 +219,7 @@ def test_without_a_verdict_the_senders_option_and_then_the_datasets_default_deci
 def test_a_batch_leaves_clean_rows_keys_rejects_and_errors_under_its_number(tmp_path):
     store = LocalStore(tmp_path)
     rows = [("a@x.com", "Ana"), ("", "Bia"), ("c@x.com", "C\0"), ("d@x.com", None)]
-    write_table(store, "staging/batches/0007.parquet", batch_of(rows, 2, {5: "too_few_cells"}))
+    store.put_table("staging/batches/0007.parquet", batch_of(rows, 2, {5: "too_few_cells"}))
     batch = Batch(number=7, key="staging/batches/0007.parquet", rows=4, first_row=2, last_row=5)
     file = file_of(LEADS, ("email", "name"))
 
@@ -230,10 +230,10 @@ def test_a_batch_leaves_clean_rows_keys_rejects_and_errors_under_its_number(tmp_
 
     assert (checked.number, checked.read, checked.valid, checked.rejected) == (7, 4, 1, 3)
     assert checked.codes == {"missing_value": 1, "nul_character": 1, "too_few_cells": 1}
-    assert read_table(store, checked.clean_key)["email"].to_pylist() == ["a@x.com"]
-    assert read_table(store, checked.keys_key).to_pylist() == [{"_row_number": 2, "email": "a@x.com"}]
-    assert read_table(store, checked.rejects_key)["_row_number"].to_pylist() == [3, 4, 5]
-    assert read_table(store, checked.errors_key)["row_number"].to_pylist() == [3, 4, 5]
+    assert store.get_table(checked.clean_key)["email"].to_pylist() == ["a@x.com"]
+    assert store.get_table(checked.keys_key).to_pylist() == [{"_row_number": 2, "email": "a@x.com"}]
+    assert store.get_table(checked.rejects_key)["_row_number"].to_pylist() == [3, 4, 5]
+    assert store.get_table(checked.errors_key)["row_number"].to_pylist() == [3, 4, 5]
     assert store.list_keys("staging/") == [
         "staging/batches/0007.parquet", "staging/clean/0007.parquet", "staging/errors/0007.parquet",
         "staging/keys/0007.parquet", "staging/rejects/0007.parquet",
@@ -242,7 +242,7 @@ def test_a_batch_leaves_clean_rows_keys_rejects_and_errors_under_its_number(tmp_
 
 def test_a_dataset_without_a_key_leaves_no_keys(tmp_path):
     store = LocalStore(tmp_path)
-    write_table(store, "b", batch_of([("A", "1", "2")], 3))
+    store.put_table("b", batch_of([("A", "1", "2")], 3))
     batch = Batch(number=1, key="b", rows=1, first_row=2, last_row=2)
     checked = check_batch(batch, file_of(PAIRS), (), PAIRS, store=store, staging="s/")
     assert checked.keys_key == ""

@@ -12,7 +12,7 @@ from import_pipeline.catalog.dataset import Dataset, column
 from import_pipeline.catalog.types import Number, Text
 from import_pipeline.flow.duplicates import finding
 from import_pipeline.flow.duplicates.finding import find_duplicates
-from import_pipeline.storage.store import LocalStore, read_table, write_table
+from import_pipeline.storage.store import LocalStore
 
 
 class Part(pandera.DataFrameModel):
@@ -37,13 +37,13 @@ def _find(
             columns[name] = pa.array([row[position] for row in rows], types[name])
         number += len(rows)
         keys.append(f"s/keys/{index:04d}.parquet")
-        write_table(store, keys[-1], pa.table(columns))
+        store.put_table(keys[-1], pa.table(columns))
     found = find_duplicates(keys, dataset, store=store, staging="s/", memory_limit=memory_limit)
     if not found.key:
         assert found.rows == 0
         return []
     assert found.key == "s/duplicates.parquet"
-    table = read_table(store, found.key)
+    table = store.get_table(found.key)
     assert table.schema.types == [pa.int64(), pa.int64()]
     assert table.num_rows == found.rows
     return list(zip(table["_row_number"].to_pylist(), table["_winner_row_number"].to_pylist(), strict=True))
@@ -96,7 +96,7 @@ def test_keys_that_go_through_in_many_passes_give_the_same(tmp_path, monkeypatch
         numbers = range(batch, total, 4)
         maker = [f"{n // 2:0200d}" for n in numbers]
         keys = pa.table({"_row_number": pa.array(numbers, pa.int64()), "maker": maker})
-        write_table(store, f"k{batch}", keys)
+        store.put_table(f"k{batch}", keys)
     found = find_duplicates(
         [f"k{n}" for n in range(4)], _dataset("maker"), store=store, staging="", memory_limit="64MB"
     )

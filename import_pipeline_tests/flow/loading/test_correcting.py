@@ -19,7 +19,6 @@ from import_pipeline.ledger.queries import summary
 from import_pipeline.ledger.rejects import first_uploads
 from import_pipeline.ledger.uploads import lock_table_of
 from import_pipeline.records import Counts, PublishedUpload
-from import_pipeline.storage.store import write_table
 from import_pipeline_tests.flow.loading.test_overlaps import while_blocked
 from import_pipeline_tests.flow.loading.world import NOON, MadeUpload, World, at_once, thing, things
 
@@ -251,7 +250,7 @@ def test_a_row_that_lost_its_place_can_be_corrected_in_the_file_it_came_back_fro
     first = a_first(world, dataset, rejected=1)
     made = world.make(dataset, [], rejected=2, at=LATER, corrects={})
     key = f"{made.split.targets}0001.parquet"
-    write_table(world.store, key, pa.table([[3], [None], [None]], schema=TARGETS_SCHEMA))
+    world.store.put_table(key, pa.table([[3], [None], [None]], schema=TARGETS_SCHEMA))
     world.load(made)
     assert rejects(world, made.opened.upload_id) == [(3, None)]
     assert rejects(world, first) == [(2, None)]

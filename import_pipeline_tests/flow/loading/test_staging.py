@@ -17,7 +17,6 @@ from import_pipeline.errors import (
 from import_pipeline.flow.loading import publishing
 from import_pipeline.flow.loading.staging import create_staging_table, drop_staging, stage_batch
 from import_pipeline.ledger.connection import connect
-from import_pipeline.storage.store import read_table, write_table
 from import_pipeline_tests.flow.loading.world import NOON, MadeUpload, World, thing, things
 
 
@@ -111,7 +110,7 @@ def test_staged_rows_that_vanish_again_and_again_are_trouble_around_us(
 
 def test_clean_rows_that_are_not_as_many_as_checked_are_not_staged(world: World, made: MadeUpload) -> None:
     batch = made.checked[0]
-    write_table(world.store, batch.clean_key, read_table(world.store, batch.clean_key).slice(1))
+    world.store.put_table(batch.clean_key, world.store.get_table(batch.clean_key).slice(1))
     with pytest.raises(CountsDoNotBalance, match="Batch 1"):
         stage_batch(world.url, batch, made.opened, made.dataset, store=world.store)
 

@@ -42,7 +42,7 @@ from import_pipeline.records import (
 )
 from import_pipeline.services.postgres import LOADER_ROLE
 from import_pipeline.storage.places import staging_prefix
-from import_pipeline.storage.store import LocalStore, write_table
+from import_pipeline.storage.store import LocalStore
 
 TURNS = count(1)  # every run of every test has its own
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -256,9 +256,9 @@ class World:
         self, dataset: Dataset, opened: OpenedUpload, number: int, rows: list[dict[str, Any]], rejected: range
     ) -> CheckedBatch:
         key = f"{opened.staging}clean/{number:04d}.parquet"
-        write_table(self.store, key, pa.Table.from_pylist(rows, clean_schema(dataset)))
+        self.store.put_table(key, pa.Table.from_pylist(rows, clean_schema(dataset)))
         rejects = f"{opened.staging}rejects/{number:04d}.parquet"
-        write_table(self.store, rejects, pa.table({"_row_number": pa.array(rejected, pa.int64())}))
+        self.store.put_table(rejects, pa.table({"_row_number": pa.array(rejected, pa.int64())}))
         read = len(rows) + len(rejected)
         return CheckedBatch(
             number, f"batch {number}", read, len(rows), len(rejected), key, "", rejects, "", {}, 0.0
@@ -270,7 +270,7 @@ class World:
         for number, some in enumerate((rows[:1], rows[1:]), 1):
             columns = zip(*some, strict=True) if some else ((), (), ())
             table = pa.table(list(map(list, columns)), schema=TARGETS_SCHEMA)
-            write_table(self.store, f"{prefix}{number:04d}.parquet", table)
+            self.store.put_table(f"{prefix}{number:04d}.parquet", table)
         return prefix
 
     def _duplicates(
@@ -281,7 +281,7 @@ class World:
             return FoundDuplicates("", 0, 0.0)
         key = f"{opened.staging}duplicates.parquet"
         found = pa.table({"_row_number": list(losers), "_winner_row_number": list(losers.values())})
-        write_table(self.store, key, found)
+        self.store.put_table(key, found)
         return FoundDuplicates(key, len(losers), 0.0)
 
 

@@ -27,7 +27,7 @@ from import_pipeline.records import (
     SplitUpload,
     Token,
 )
-from import_pipeline.storage.store import LocalStore, Store, read_table
+from import_pipeline.storage.store import LocalStore, Store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STAGING = "staging/people/0123456789ab/attempt1/"
@@ -117,6 +117,6 @@ def check_file(
 def cells_of(checked: Checked) -> list[list[str]]:
     """The cells of every row as they were read, without ours, missing ones empty."""
     columns = len(checked.opened.file.header) - 3 * checked.opened.file.ours
-    tables = [read_table(checked.store, b.key) for b in checked.split.batches]
+    tables = [checked.store.get_table(b.key) for b in checked.split.batches]
     table = pa.concat_tables(tables) if tables else pa.table({f"c{i}": [] for i in range(columns)})
     return [[row[f"c{i}"] or "" for i in range(columns)] for row in table.to_pylist()]

@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from import_pipeline.catalog.dataset import Dataset, SenderOptions
-from import_pipeline.storage.store import read_table
 from import_pipeline_tests.flow.reports.importing import KEYLESS, UPLOAD, Checked, check_file
 
 HEADER = ["code", "name", "Telefone", "city"]
@@ -31,8 +30,8 @@ def rejects_of(checked: Checked) -> list[dict[str, Any]]:
     columns = len(checked.opened.file.header) - 3 * checked.opened.file.ours
     found = []
     for one in checked.checked:
-        rejects = read_table(checked.store, one.rejects_key)
-        errors = read_table(checked.store, one.errors_key)
+        rejects = checked.store.get_table(one.rejects_key)
+        errors = checked.store.get_table(one.errors_key)
         for row in rejects.to_pylist():
             mine = [e for e in errors.to_pylist() if e["row_number"] == row["_row_number"]]
             cells = [(row[f"c{at}"] or None, row.get(f"k{at}") or 0) for at in range(columns)]
@@ -50,7 +49,7 @@ def rejects_of(checked: Checked) -> list[dict[str, Any]]:
 def places_of(checked: Checked) -> list[tuple[str, str]]:
     """Row and upload that each rejected row of a file of ours names."""
     last = len(checked.opened.file.header)
-    tables = [read_table(checked.store, one.rejects_key) for one in checked.checked]
+    tables = [checked.store.get_table(one.rejects_key) for one in checked.checked]
     return [
         (row[f"c{last - 3}"], row[f"c{last - 2}"]) for row in pa.concat_tables(tables).to_pylist()
     ]  # fmt: skip

@@ -13,7 +13,6 @@ import pytest
 
 from import_pipeline.flow.batches.corrections import FirstUpload, match_corrections
 from import_pipeline.row_numbers import row_number
-from import_pipeline.storage.store import read_table
 from import_pipeline_tests.flow.reports.importing import STAGING, UPLOAD, Checked, check_file
 
 HEADER = ("Código", "Nome", "Cidade")
@@ -57,7 +56,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 
 
 def rejected_rows(checked: Checked) -> list[int]:
-    tables = [read_table(checked.store, c.rejects_key, ["_row_number"]) for c in checked.checked]
+    tables = [checked.store.get_table(c.rejects_key, ["_row_number"]) for c in checked.checked]
     return sorted(n for table in tables for n in table["_row_number"].to_pylist())
 
 
@@ -82,10 +81,10 @@ def test_each_row_that_comes_back_finds_the_reject_it_was(form: str, tmp_path: P
     )
 
     keys = back.store.list_keys(split.targets)
-    found = [n for key in keys for n in read_table(back.store, key)["row_number"].to_pylist()]
+    found = [n for key in keys for n in back.store.get_table(key)["row_number"].to_pylist()]
     assert found == wanted
     assert len(wanted) == (3 if form == "xlsx" else 2)
     if form == "xlsx":
         assert wanted[-1] == row_number(1, 2)
-    problems = [p for b in split.batches for p in read_table(back.store, b.key)["_problem"].to_pylist()]
+    problems = [p for b in split.batches for p in back.store.get_table(b.key)["_problem"].to_pylist()]
     assert problems == [None] * len(wanted)
