@@ -197,6 +197,11 @@ class Dataset:
         return options.on_existing or self.defaults.on_existing or self.existing
 
     @cached_property
+    def header_owners(self) -> dict[str, str]:
+        """Declared column by each of its headers, normalised."""
+        return {name: column.name for column in self.columns for name in column.headers}
+
+    @cached_property
     def fingerprint(self) -> str:
         """First 16 hex of sha256 over columns, checks and policies: what decides how a file is read."""
         policies = (self.key, self.existing, self.winner, self.maximum_reject_share,

@@ -43,10 +43,9 @@ def header_name(header: Sequence[str], position: int) -> str:
 
 def matched_columns(header: Sequence[str], dataset: Dataset) -> dict[str, list[int]]:
     """Declared column to the positions of headers that name it."""
-    owners = {name: column.name for column in dataset.columns for name in column.headers}
     found: dict[str, list[int]] = {}
     for position, cell in enumerate(header):
-        name = owners.get(normalise_header(cell))
+        name = dataset.header_owners.get(normalise_header(cell))
         if name is not None:
             found.setdefault(name, []).append(position)
     return found

@@ -27,6 +27,7 @@ _STATED = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"
            "colon": ":", "caret": "^", "tilde": "~"}  # fmt: skip
 # Excel's own hint: a first line `sep=;` that names the delimiter and is no row.
 SEPARATOR_LINE = re.compile(rb'\A"?[Ss][Ee][Pp]=([^\r\n"])"?[ ,;\t|]*(?:\r\n|\r|\n)')
+_FIRST_OF_OURS = b"_import_row"
 # Our three columns at the end of a row, as we and spreadsheet programs write them.
 _OURS = re.compile(rb'"?_import_row"?([^\w"\r\n])"?_import_upload"?\1"?_import_errors"?(?:\r\n|\r|\n|\Z)')
 
@@ -145,8 +146,7 @@ def _wanted(
 
 def _delimiter_of_ours(head: bytes) -> str | None:
     """The delimiter of a file whose first row ends with our three columns; None: it does not."""
-    found = _OURS.search(head)
-    if found is None:
+    if _FIRST_OF_OURS not in head or (found := _OURS.search(head)) is None:
         return None
     delimiter = found[1].decode()
     first = scan(head[: found.end()], Dialect(delimiter), final=True)

@@ -42,9 +42,11 @@ class LineCounter:
             return
         data = np.frombuffer(part, np.uint8)
         feeds = int(np.count_nonzero(data == LF))
-        returns = data == CR
-        carriages = int(np.count_nonzero(returns))
-        pairs = int(np.count_nonzero(returns[:-1] & (data[1:] == LF))) if carriages else 0
+        carriages = pairs = 0
+        if b"\r" in part:
+            returns = data == CR
+            carriages = int(np.count_nonzero(returns))
+            pairs = int(np.count_nonzero(returns[:-1] & (data[1:] == LF)))
         if self._last == b"\r" and data[0] == LF:
             pairs += 1
         self._feeds += feeds
