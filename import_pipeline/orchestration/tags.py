@@ -8,6 +8,7 @@ WORKSPACE = "import_pipeline/workspace"
 DATASET = "import_pipeline/dataset"
 FILE = "import_pipeline/file"
 LANE = "import_pipeline/lane"
+LARGE = "large"
 SHORT_ID = "import_pipeline/short_id"
 
 UNDO_JOB = "undo_"
@@ -88,4 +89,4 @@ def check_output(dataset: Dataset, check: str) -> str:
 
 def lane_of(size: int, small_file_mb: float) -> str:
     """`small` for files under the limit (in megabytes of 10^6 bytes), else `large`."""
-    return "small" if size < small_file_mb * 1_000_000 else "large"
+    return "small" if size < small_file_mb * 1_000_000 else LARGE
