@@ -118,7 +118,7 @@ class Settings(BaseSettings):
         description="Files from this many megabytes on are launched with a process a batch; below, one "
         "process is faster (see docs/performance.md).",
     )
-    sensor_interval_seconds: int = Field(10, ge=1, description="Seconds between two looks at the bucket.")
+    sensor_interval_seconds: int = Field(5, ge=1, description="Seconds between two looks at the bucket.")
     max_runs_per_tick: int = Field(25, ge=1, description="Most runs that one sensor tick launches.")
     max_queued_per_workspace: int = Field(
         50, ge=1, description="Most queued runs of one workspace; the rest wait in the ledger."

@@ -17,7 +17,7 @@ from import_pipeline.settings import Settings
 
 HEARTBEAT_SECONDS = 120.0
 LITTLE_DISK_BYTES = 2 * 1000**3
-TICKS_MISSED = 6
+TICKS_MISSED = 12
 SHOWN = 3
 PROBE_KEY = "staging/_doctor/probe"
 

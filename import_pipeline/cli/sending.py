@@ -30,7 +30,7 @@ from import_pipeline.errors import BadOption
 from import_pipeline.flow.arrivals.options import Statement
 from import_pipeline.settings import Settings
 
-TICKS_WITHOUT_NOTICE = 3
+TICKS_WITHOUT_NOTICE = 6
 
 
 @takes(**READING, **LOADING)

@@ -264,7 +264,7 @@ def _follow_imports(settings: Settings, done: "Sequence[ReimportedUpload]", *, a
             follower = Follower(conn, board)
             for upload in done:
                 follower.add(upload.upload_id, upload.file_name)
-            follow(follower, warn_after_seconds=3 * settings.sensor_interval_seconds)
+            follow(follower, warn_after_seconds=6 * settings.sensor_interval_seconds)
         seen = follower.finished()
     for one in seen:
         say(describe_outcome(one))
