@@ -15,11 +15,12 @@ import psycopg
 from benchmarks.leads_file import GeneratedFile
 from benchmarks.memory import MemoryWatch, run_processes
 from import_pipeline.catalog.dataset import Dataset
+from import_pipeline.local_pipeline import start_code_server
 from import_pipeline.orchestration.control import open_instance
 from import_pipeline.records import Counts
 from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.services.running import RunningServices
-from import_pipeline.services.supervisor import Command, Supervisor, dagster_environment
+from import_pipeline.services.supervisor import Supervisor, dagster_environment
 from import_pipeline.settings import Settings
 from import_pipeline.storage.bucket import Bucket, s3_client
 
@@ -64,6 +65,11 @@ class RunningDagster:
         """The settings the daemon runs with."""
         return self.services.settings
 
+    @property
+    def code_server(self) -> int:
+        """Pid of the process below which all runs are."""
+        return self.supervisor.processes[0].pid or 0
+
     def check(self) -> None:
         """See that everything runs."""
         self.supervisor.check(self.services.processes)
@@ -71,15 +77,15 @@ class RunningDagster:
 
 @contextmanager
 def running_dagster(services: RunningServices) -> Iterator[RunningDagster]:
-    """Start the daemon as `import-pipeline dev` does, without the UI."""
-    settings = services.settings
-    home = prepare_dagster_home(settings.home)
-    command = Command(
-        "daemon", [sys.executable, "-m", "dagster._daemon", "run", "-m", "import_pipeline.definitions"]
-    )
+    """Start code server and daemon as `import-pipeline dev` does, without the UI."""
+    home = prepare_dagster_home(services.settings.home)
     env = dagster_environment(services.environment(), home)
-    with Supervisor(settings.home, [command], env) as supervisor:
-        yield RunningDagster(services, supervisor, home)
+    with start_code_server(services, home, env, say=_say) as running:
+        yield RunningDagster(services, running.start_daemon().supervisor, home)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def import_by_dagster(
@@ -92,8 +98,7 @@ def import_by_dagster(
     """
     settings = dagster.settings
     bucket = Bucket(s3_client(settings), settings.require_bucket())
-    (process,) = dagster.supervisor.processes
-    with MemoryWatch(lambda: run_processes(process.pid or 0)) as memory:
+    with MemoryWatch(lambda: run_processes(dagster.code_server)) as memory:
         bucket.upload_file(file.path, f"uploads/{workspace}/{dataset.name}/{file.path.name}", {})
         arrived = time.time()
         visible, run_id = _wait(dagster, file.counts, workspace)

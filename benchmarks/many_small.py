@@ -85,11 +85,10 @@ def _wait_for(dagster: RunningDagster, workspace: str, files: int) -> tuple[floa
 
 
 def _cpu(dagster: RunningDagster) -> float:
-    """Seconds of processors of the daemon and all below it, those that ended included."""
-    (process,) = dagster.supervisor.processes
-    daemon = psutil.Process(process.pid)
+    """Seconds of processors of code server, daemon and all below them, those that ended included."""
+    own = [psutil.Process(process.pid) for process in dagster.supervisor.processes]
     total = 0.0
-    for one in [daemon, *daemon.children(recursive=True)]:
+    for one in [*own, *(below for process in own for below in process.children(recursive=True))]:
         try:
             used = one.cpu_times()
         except psutil.NoSuchProcess:

@@ -57,10 +57,10 @@ def memory_of(process: psutil.Process) -> int:
         return 0
 
 
-def run_processes(daemon: int) -> list[psutil.Process]:
-    """Run workers and all below them: what the daemon's code servers have started."""
+def run_processes(code_server: int) -> list[psutil.Process]:
+    """Run workers and all below them: what the process that serves the code has started."""
     try:
-        below = psutil.Process(daemon).children(recursive=True)
+        below = psutil.Process(code_server).children(recursive=True)
         servers = [process for process in below if _is_code_server(process)]
         return list({p for server in servers for p in server.children(recursive=True)} - set(servers))
     except psutil.Error:

@@ -11,12 +11,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from import_pipeline.catalog.discovery import load_datasets
 from import_pipeline.errors import ConfigurationError
 from import_pipeline.ledger.grants import loader_role
 from import_pipeline.ledger.migrate import migrate
+from import_pipeline.orchestration.code_server import CodeServer
 from import_pipeline.orchestration.control import heartbeat_age, open_instance, set_pool_limits
 from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.services.processes import choose_port
@@ -24,7 +26,6 @@ from import_pipeline.services.running import RunningServices, start_services
 from import_pipeline.services.supervisor import Command, Supervisor, dagster_environment
 from import_pipeline.settings import Settings
 
-MODULE = "import_pipeline.definitions"
 READY_SECONDS = 180.0
 ANSWER_SECONDS = 2.0
 
@@ -36,20 +37,54 @@ class RunningPipeline:
     Attributes:
         settings: with the addresses of whatever was started.
         url: of the UI; empty without one.
+        say: told what a user should know of it.
     """
 
     settings: Settings
     services: RunningServices
     supervisor: Supervisor
+    code_server: CodeServer
     url: str
+    say: Callable[[str], None]
+
+    def start_daemon(self, ui_port: int | None = None) -> "RunningPipeline":
+        """Wait for the code server, then start Dagster's daemon and, if wanted, the UI.
+
+        Returns:
+            The pipeline with its UI.
+
+        Raises:
+            ChildEnded: the code server does not load the code; with the last lines of its log.
+            ConfigurationError: it takes too long.
+        """
+        until = time.monotonic() + READY_SECONDS
+
+        def answers() -> bool:
+            if time.monotonic() > until:
+                raise _not_ready(self.supervisor)
+            return self.code_server.answers()
+
+        self.supervisor.watch(also=self.services.processes, until=answers)
+        python, workspace = [sys.executable, "-m"], ["-w", str(self.code_server.write_workspace())]
+        commands = [Command("dagster-daemon", [*python, "dagster._daemon", "run", *workspace])]
+        at = ["-h", "127.0.0.1", "-p", str(ui_port)]
+        if ui_port is not None:
+            commands.append(Command("dagster-webserver", [*python, "dagster_webserver", *at, *workspace]))
+        self.supervisor.start(commands)
+        return replace(self, url=f"http://127.0.0.1:{ui_port}" if ui_port is not None else "")
 
     def watch(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Wait until `until()` says so.
+        """Wait until `until()` says so, and look after everything meanwhile.
 
         Raises:
             ChildEnded: a service or one of Dagster's processes ended by itself.
         """
-        self.supervisor.watch(also=self.services.processes, until=until)
+
+        def look() -> bool:
+            self.code_server.look_after(self.say)
+            return until()
+
+        self.supervisor.watch(also=self.services.processes, until=look)
 
 
 @contextmanager
@@ -69,29 +104,41 @@ def start_pipeline(
     """
     say(_words(settings))
     with start_services(settings) as services:
-        home = services.settings.home.absolute()
-        dagster_home = prepare_dagster_home(home)
+        dagster_home = prepare_dagster_home(services.settings.home)
         env = dagster_environment(services.environment(), dagster_home)
-        with _environment(env):
+        with (
+            _environment(env),
+            open_instance(services.settings, dagster_home) as instance,
+            # It loads the code while the tables are looked at.
+            start_code_server(services, dagster_home, env, say=say) as started,
+        ):
             _bring_up_tables(services.settings, say)
-            with open_instance(services.settings, dagster_home) as instance:
-                set_pool_limits(instance, services.settings)
-                say("Starting Dagster …")
-                began = time.time()
-                commands, url = _commands(ui_port)
-                with Supervisor(home, commands, env) as supervisor:
-                    running = RunningPipeline(services.settings, services, supervisor, url)
-                    until = time.monotonic() + READY_SECONDS
+            set_pool_limits(instance, services.settings)
+            say("Starting Dagster …")
+            began = time.time()
+            running = started.start_daemon(ui_port)
+            until = time.monotonic() + READY_SECONDS
 
-                    def ready() -> bool:
-                        if time.monotonic() > until:
-                            raise _not_ready(supervisor)
-                        age = heartbeat_age(instance)
-                        beats = age is not None and time.time() - age >= began
-                        return beats and (not url or _answers(f"{url}/server_info"))
+            def ready() -> bool:
+                if time.monotonic() > until:
+                    raise _not_ready(running.supervisor)
+                age = heartbeat_age(instance)
+                beats = age is not None and time.time() - age >= began
+                return beats and (not running.url or _answers(f"{running.url}/server_info"))
 
-                    running.watch(ready)
-                    yield running
+            running.watch(ready)
+            yield running
+
+
+@contextmanager
+def start_code_server(
+    services: RunningServices, dagster_home: Path, env: Mapping[str, str], *, say: Callable[[str], None]
+) -> Iterator[RunningPipeline]:
+    """Start the code server alone; it may still be loading the code."""
+    server = CodeServer(dagster_home)
+    command = Command("dagster-code-server", [sys.executable, "-m", "dagster", *server.arguments])
+    with Supervisor(services.settings.home, [command], env) as supervisor:
+        yield RunningPipeline(services.settings, services, supervisor, server, "", say)
 
 
 def choose_ui_port(asked: int | None, settings: Settings) -> int:
@@ -121,17 +168,6 @@ def _bring_up_tables(settings: Settings, say: Callable[[str], None]) -> None:
     owner_url = settings.require_owner_database_url()
     for done in migrate(owner_url, datasets, loader=loader_role(settings)):
         say(f"  {done}")
-
-
-def _commands(ui_port: int | None) -> tuple[list[Command], str]:
-    """Dagster's processes and the UI's address."""
-    daemon = Command("dagster-daemon", [sys.executable, "-m", "dagster._daemon", "run", "-m", MODULE])
-    if ui_port is None:
-        return [daemon], ""
-    arguments = ["-h", "127.0.0.1", "-p", str(ui_port), "-m", MODULE]
-    return [daemon, Command("dagster-webserver", [sys.executable, "-m", "dagster_webserver", *arguments])], (
-        f"http://127.0.0.1:{ui_port}"
-    )
 
 
 def _answers(url: str) -> bool:

@@ -57,7 +57,7 @@ class Supervisor:
 
     Args:
         home: folder of the local services; logs go below it.
-        commands: what to start, in this order; stopped together.
+        commands: what to start first, in this order; stopped together with what `start` adds.
         env: their environment (`RunningServices.environment()` and DAGSTER_HOME).
         grace_seconds: time for a clean end before it is forced.
     """
@@ -65,27 +65,37 @@ class Supervisor:
     def __init__(
         self, home: Path, commands: Sequence[Command], env: Mapping[str, str], *, grace_seconds: float = 10.0
     ):
-        kept = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
         # Without bytecode files every process would compile everything again: four times as slow.
-        self.processes = [
-            GuardedProcess(
-                name=command.name,
-                command=command.argv,
-                env=kept | {"PYTHONUNBUFFERED": "1", "DAGSTER_DISABLE_TELEMETRY": "yes"},
-                log=home.absolute() / "logs" / f"{command.name}.log",
-                grace_seconds=grace_seconds,
-            )
-            for command in commands
-        ]
+        kept = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self._env = kept | {"PYTHONUNBUFFERED": "1", "DAGSTER_DISABLE_TELEMETRY": "yes"}
+        self._logs, self._grace_seconds = home.absolute() / "logs", grace_seconds
+        self._first = commands
+        self.processes: list[GuardedProcess] = []
 
     def __enter__(self) -> "Supervisor":
         try:
-            for process in self.processes:
-                process.start()
+            self.start(self._first)
         except BaseException:
             self.stop()
             raise
         return self
+
+    def start(self, commands: Sequence[Command]) -> None:
+        """Start more of them, in this order.
+
+        Raises:
+            ConfigurationError: one could not even be started.
+        """
+        for command in commands:
+            process = GuardedProcess(
+                name=command.name,
+                command=command.argv,
+                env=self._env,
+                log=self._logs / f"{command.name}.log",
+                grace_seconds=self._grace_seconds,
+            )
+            self.processes.append(process)
+            process.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

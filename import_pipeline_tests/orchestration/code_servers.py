@@ -26,12 +26,14 @@ Start = Callable[[], GuardedProcess]
 
 
 @contextmanager
-def code_servers(folder: Path, arguments: list[str], client: DagsterGrpcClient) -> Iterator[Start]:
+def code_servers(
+    folder: Path, arguments: list[str], client: DagsterGrpcClient, kind: tuple[str, str] = ("api", "grpc")
+) -> Iterator[Start]:
     started: list[GuardedProcess] = []
 
     def start() -> GuardedProcess:
         root = str(Path(import_pipeline_tests.__file__).parent.parent)
-        command = [sys.executable, "-m", "dagster", "api", "grpc", *arguments, "-m", MODULE, "-d", root]
+        command = [sys.executable, "-m", "dagster", *kind, *arguments, "-m", MODULE, "-d", root]
         process = GuardedProcess("code", command, env=dict(os.environ), log=folder / "code.log")
         process.start()
         started.append(process)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
@@ -125,6 +126,15 @@ def test_two_first_runs_at_once_on_a_fresh_database_both_import(daemon: Daemon) 
     assert limits == pool_limits(daemon.settings.database_connections)
     materialized = daemon.instance.get_materialized_partitions(IMPORTED)
     assert {row["upload_id"] for row in rows} <= materialized
+
+
+def test_daemon_and_ui_share_one_code_server(daemon: Daemon) -> None:
+    below = [
+        p
+        for process in daemon.pipeline.supervisor.processes
+        for p in psutil.Process(process.pid).children(recursive=True)
+    ]
+    assert len([p for p in below if p.cmdline()[2:5] == ["dagster", "api", "grpc"]]) == 1
 
 
 def test_live_progress_rises_at_most_once_a_second_and_tells_the_time_left(daemon: Daemon) -> None:

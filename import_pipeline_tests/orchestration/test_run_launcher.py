@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import psutil
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.launcher.base import WorkerStatus
@@ -76,6 +77,27 @@ def test_a_killed_code_server_of_this_machine_leaves_a_socket_that_nobody_answer
         kill_with_workers(server)
 
         assert deployed.run_launcher.check_run_worker_health(run).status == WorkerStatus.NOT_FOUND
+
+
+def test_of_a_server_that_stands_before_others_the_one_with_the_worker_counts(
+    deployed: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "code.sock")
+    client = DagsterGrpcClient(socket=path)
+    launcher = deployed.run_launcher
+    with code_servers(tmp_path, ["--socket", path], client, ("code-server", "start")) as start:
+        server = start()
+        run = launched(deployed, client)
+        assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+
+        for below in psutil.Process(server.pid).children(recursive=True):
+            below.kill()
+        assert launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING, "it may only be slow"
+        monkeypatch.setattr(run_launcher, "BEHIND_SECONDS", 0.0)
+        health = launcher.check_run_worker_health(run)
+
+    assert health.status == WorkerStatus.NOT_FOUND
+    assert "has not answered for" in str(health.msg)
 
 
 def test_a_run_that_ended_meanwhile_is_let_be(deployed: DagsterInstance) -> None:

@@ -6,6 +6,7 @@ import sys
 import psutil
 import pytest
 
+from import_pipeline.services.processes import GuardedProcess
 from import_pipeline.services.supervisor import (
     ChildEnded,
     Command,
@@ -54,11 +55,21 @@ def test_the_watch_ends_when_its_condition_holds_and_covers_the_services_too(tmp
     with Supervisor(tmp_path, [_command("web", FOREVER)], os.environ) as supervisor:
         seen = []
         supervisor.watch(until=lambda: len(seen) == 2 or seen.append(1))
-        service = Supervisor(tmp_path, [_command("postgres", "exit(1)")], os.environ).processes[0]
+        command = _command("postgres", "exit(1)")
+        service = GuardedProcess(command.name, command.argv, os.environ, tmp_path / "postgres.log")
         service.start()
         with pytest.raises(ChildEnded, match="postgres"):
             supervisor.watch(also=[service])
         service.stop()
+
+
+def test_what_is_started_later_is_watched_and_stopped_like_the_rest(tmp_path):
+    with Supervisor(tmp_path, [_command("code", FOREVER)], os.environ) as supervisor:
+        supervisor.start([_command("web", FOREVER), _command("daemon", "exit(3)")])
+        with pytest.raises(ChildEnded, match=r"daemon ended by itself .exit code 3"):
+            supervisor.watch()
+        running = [psutil.Process(process.pid) for process in supervisor.processes[:2]]
+    assert ended(running)
 
 
 def test_a_start_that_fails_stops_what_had_started(tmp_path):
