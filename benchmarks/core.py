@@ -24,26 +24,38 @@ from benchmarks.memory import peak_megabytes
 from import_pipeline.catalog.dataset import Dataset, Existing, SenderOptions
 from import_pipeline.catalog.discovery import get_dataset, load_datasets
 from import_pipeline.flow.arrivals.decision import Arrival, classify
+from import_pipeline.flow.batches.columns.evidence import Readings
 from import_pipeline.flow.batches.opening import inspect_file
 from import_pipeline.flow.batches.sources.source import ObjectSource
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.checks.checking import check_batch
+from import_pipeline.flow.checks.early import Verdicts
 from import_pipeline.flow.duplicates.finding import find_duplicates
+from import_pipeline.flow.loading.early import EarlyBatches
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import create_staging_table, drop_staging, stage_batch
 from import_pipeline.ledger import uploads as ledger
 from import_pipeline.ledger.arrivals import mark_queued, record_arrivals
 from import_pipeline.ledger.claims import claim
 from import_pipeline.ledger.connection import connect
+from import_pipeline.orchestration.batches import THREADS
 from import_pipeline.orchestration.session import TABLES_IN_MEMORY
-from import_pipeline.records import Counts, InspectedFile, OpenedUpload, Token
+from import_pipeline.records import (
+    Batch,
+    CheckedBatch,
+    Counts,
+    InspectedFile,
+    OpenedUpload,
+    StagedBatch,
+    Token,
+)
 from import_pipeline.settings import load_settings
 from import_pipeline.storage.bucket import Bucket, s3_client
 from import_pipeline.storage.places import staging_prefix
 from import_pipeline.storage.store import TablesInMemory
 
 DATASET = "leads"
-STAGES = ("inspect", "split", "check", "stage", "find duplicates", "publish")
+STAGES = ("inspect", "split, check and stage", "find duplicates", "publish")
 
 
 @dataclass(frozen=True)
@@ -126,15 +138,31 @@ def import_in_one_process(
     with connect(database_url) as conn:
         _begin(conn, arrival, opened, dataset)
     staging = opened.staging
-    with timed("split"):
-        split = split_file(source, inspected, dataset, options=options, store=store, staging=staging)
-    with timed("check"):
-        checked = [
-            check_batch(b, inspected, split.verdicts, dataset, options=options, store=store, staging=staging)
-            for b in split.batches
-        ]
-    with timed("stage"):
-        staged = [stage_batch(database_url, c, opened, dataset, store=store) for c in checked]
+
+    def check(batch: Batch, verdicts: Verdicts, readings: Mapping[str, Readings]) -> CheckedBatch:
+        return check_batch(
+            batch,
+            inspected,
+            verdicts,
+            dataset,
+            options=options,
+            readings=readings,
+            store=store,
+            staging=staging,
+        )
+
+    def stage(one: CheckedBatch) -> StagedBatch:
+        return stage_batch(database_url, one, opened, dataset, store=store)
+
+    with timed("split, check and stage"):
+        with EarlyBatches(check, stage, THREADS) as early:
+            split = split_file(
+                source, inspected, dataset,
+                options=options, store=store, staging=staging, on_batch=early.begin,
+            )  # fmt: skip
+            early.finish(split)
+        checked = [early.take_checked(b.number) or check(b, split.verdicts, {}) for b in split.batches]
+        staged = [early.take_staged(one) or stage(one) for one in checked]
     with timed("find duplicates"):
         keys = [c.keys_key for c in checked]
         found = find_duplicates(keys, dataset, store=store, staging=staging, memory_limit=memory_limit)

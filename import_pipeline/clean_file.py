@@ -11,10 +11,7 @@ import pyarrow.parquet as pq
 from import_pipeline.arrays import as_mask, rows_where, whole
 from import_pipeline.flow.batches.ahead import read_ahead
 from import_pipeline.records import CheckedBatch, FoundDuplicates
-from import_pipeline.storage.store import Store
-
-# Dictionaries are for columns with few values: others outgrow a larger one slowly, and are larger for it.
-DICTIONARY_BYTES = 16 * 1024
+from import_pipeline.storage.store import LEAN_PARQUET, Store
 
 
 class CleanRows:
@@ -37,13 +34,7 @@ class CleanRows:
         try:
             for rows in read_ahead(self._batches()):
                 if writer is None:
-                    writer = pq.ParquetWriter(
-                        target,
-                        rows.schema,
-                        compression="lz4",
-                        dictionary_pagesize_limit=DICTIONARY_BYTES,
-                        write_statistics=False,
-                    )
+                    writer = pq.ParquetWriter(target, rows.schema, compression="lz4", **LEAN_PARQUET)
                 writer.write_table(rows)
                 written += rows.num_rows
         finally:

@@ -23,7 +23,7 @@ from pydantic import Field
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.orchestration import ending, steps
-from import_pipeline.orchestration.completing import all_checked
+from import_pipeline.orchestration.batches import all_checked
 from import_pipeline.orchestration.failures import step_session
 from import_pipeline.orchestration.tags import (
     COUNTS_CHECK,

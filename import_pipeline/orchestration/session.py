@@ -9,10 +9,11 @@ from functools import lru_cache
 
 import psycopg
 import pyarrow as pa
-from dagster import DagsterRun, OpExecutionContext
+from dagster import OpExecutionContext
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import PartitionMissing, TookTooLong
+from import_pipeline.flow.loading.early import EarlyBatches
 from import_pipeline.language import Language
 from import_pipeline.ledger.claims import claim
 from import_pipeline.ledger.connection import connect, translated_errors
@@ -40,6 +41,19 @@ class CheckedRows:
 
 
 @dataclass
+class RunMemory:
+    """What a run in one process need not read again.
+
+    Attributes:
+        tables: written lately, and not read yet.
+        early: batches that were checked and staged while the file was split.
+    """
+
+    tables: TablesInMemory
+    early: EarlyBatches | None = None
+
+
+@dataclass
 class Session:
     """One op execution.
 
@@ -52,6 +66,7 @@ class Session:
         connection: the step's own; each `ledger()` is a transaction on it.
         until: `time.monotonic()` at which the import has run for as long as it may.
         rows: set once the rows are known: a refusal then comes with its list of rows.
+        run_memory: what this process keeps between the steps of a run in one process; None in others.
     """
 
     context: OpExecutionContext
@@ -67,6 +82,7 @@ class Session:
     connection: psycopg.Connection
     until: float = math.inf
     rows: CheckedRows | None = None
+    run_memory: "RunMemory | None" = None
 
     @property
     def language(self) -> Language:
@@ -109,6 +125,7 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
     upload_id = require_partition(context, dataset)
     database_url = context.resources.database.url()
     step = context.op_handle.name
+    memory = _memory_of(run.run_id) if runs_in_one_process(run.run_config) else None
     with closing(connect(database_url, application_name=f"import_pipeline {step}")) as connection:
         with translated_errors(), connection.transaction():
             claimed = claim(connection, upload_id, token, attempt)
@@ -117,7 +134,9 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
             context=context,
             dataset=dataset,
             settings=settings,
-            bucket=Bucket(context.resources.s3, settings.require_bucket(), recent=_recent_tables(run)),
+            bucket=Bucket(
+                context.resources.s3, settings.require_bucket(), recent=memory.tables if memory else None
+            ),
             database_url=database_url,
             upload_id=upload_id,
             token=token,
@@ -126,17 +145,13 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
             claim=claimed,
             connection=connection,
             until=time.monotonic() + settings.max_hours * 3600 - running,
+            run_memory=memory,
         )
 
 
 @lru_cache(maxsize=1)
-def _tables_of(run_id: str) -> TablesInMemory:
-    return TablesInMemory(TABLES_IN_MEMORY)
-
-
-def _recent_tables(run: DagsterRun) -> TablesInMemory | None:
-    """The tables that this process keeps between the steps of a run in one process."""
-    return _tables_of(run.run_id) if runs_in_one_process(run.run_config) else None
+def _memory_of(run_id: str) -> RunMemory:
+    return RunMemory(TablesInMemory(TABLES_IN_MEMORY))
 
 
 def took_too_long(hours: float) -> TookTooLong:

@@ -4,6 +4,7 @@ No rule about files or rows lives here, only who is asked when, and what is writ
 Reporting and refusing, the two ways an upload ends, stand in `ending.py`.
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 from import_pipeline.errors import TableDoesNotFit
@@ -13,7 +14,6 @@ from import_pipeline.flow.batches.archives.listing import nested
 from import_pipeline.flow.batches.opening import inspect_file, refuse_too_large
 from import_pipeline.flow.batches.recognising.formats import recognise
 from import_pipeline.flow.batches.splitting import split_file
-from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.duplicates.finding import find_duplicates
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
@@ -24,7 +24,7 @@ from import_pipeline.ledger.dataset_tables import dataset_table_problems
 from import_pipeline.ledger.members import owes_dry_run
 from import_pipeline.ledger.migrate import require_current
 from import_pipeline.ledger.rows import UploadRow
-from import_pipeline.orchestration.completing import all_checked
+from import_pipeline.orchestration.batches import all_checked, check_one, early_batches
 from import_pipeline.orchestration.correcting import match_rows
 from import_pipeline.orchestration.expanding import expand
 from import_pipeline.orchestration.limits import room_for_copy, with_room
@@ -89,25 +89,7 @@ def split(session: Session, opened: OpenedUpload) -> SplitUpload:
     if opened.duplicate_of is not None:
         session.context.log.info(f"The same file was imported before, as {opened.duplicate_of}.")
         return SplitUpload(batches=(), read=0, lines=LineCount(), verdicts=(), seconds=0.0)
-    voice = Progress(session)
-    size = max(opened.size, 1)
-
-    def said(bytes_done: int, rows_done: int) -> None:
-        voice.say(OPENED + (SPLIT - OPENED) * bytes_done / size, rows_done, "splitting")
-
-    def read() -> SplitUpload:
-        with original_of(session, opened) as original:
-            return split_file(
-                original.source,
-                opened.file,
-                session.dataset,
-                options=opened.options,
-                store=session.bucket,
-                staging=opened.staging,
-                progress=said,
-            )
-
-    done = with_room(session, room_for_copy(opened), read)
+    done = with_room(session, room_for_copy(opened), lambda: _split(session, opened))
     done = match_rows(session, opened, done)
     if opened.action == "import":
         with session.ledger() as conn:
@@ -118,16 +100,10 @@ def split(session: Session, opened: OpenedUpload) -> SplitUpload:
 
 def check(session: Session, batch: Batch, opened: OpenedUpload, split: SplitUpload) -> CheckedBatch:
     """Parse a batch's text into declared types and validate it against the pandera model."""
-    checked = check_batch(
-        batch,
-        opened.file,
-        split.verdicts,
-        session.dataset,
-        options=opened.options,
-        language=opened.language,
-        store=session.bucket,
-        staging=opened.staging,
-    )
+    early = session.run_memory.early if session.run_memory else None
+    checked = early.take_checked(batch.number) if early else None
+    if checked is None:
+        checked = check_one(session, opened, batch, split.verdicts)
     if opened.action == "import":
         _batch_done(session, opened, checked)
     return checked
@@ -138,7 +114,10 @@ def stage(session: Session, checked: CheckedBatch, opened: OpenedUpload) -> Stag
     if opened.action == "report":
         return StagedBatch(number=checked.number, load_id="", rows=0, seconds=0.0)
     opened = replace(opened, token=session.token)
-    staged = stage_batch(session.database_url, checked, opened, session.dataset, store=session.bucket)
+    early = session.run_memory.early if session.run_memory else None
+    staged = early.take_staged(checked) if early else None
+    if staged is None:
+        staged = stage_batch(session.database_url, checked, opened, session.dataset, store=session.bucket)
     _say_batches(session, opened)
     return staged
 
@@ -186,6 +165,35 @@ def publish(
         store=session.bucket,
         dry_run=opened.options.dry_run,
     )
+
+
+def _split(session: Session, opened: OpenedUpload) -> SplitUpload:
+    """Read the rows; a run in one process checks and stages those of a plain file meanwhile."""
+    voice, size, memory = Progress(session), max(opened.size, 1), session.run_memory
+    # Rows of a correction change once more when they are matched with what they correct.
+    plain = opened.action == "import" and not opened.file.ours
+    early = early_batches(session, opened) if memory and plain else None
+    end = STAGED if early else SPLIT
+
+    def said(bytes_done: int, rows_done: int) -> None:
+        voice.say(OPENED + (end - OPENED) * bytes_done / size, rows_done, "splitting")
+
+    with original_of(session, opened) as original, early or nullcontext():
+        done = split_file(
+            original.source,
+            opened.file,
+            session.dataset,
+            options=opened.options,
+            store=session.bucket,
+            staging=opened.staging,
+            progress=said,
+            on_batch=early.begin if early else None,
+        )
+        if early:
+            early.finish(done)
+    if memory:
+        memory.early = early
+    return done
 
 
 def _inspect(

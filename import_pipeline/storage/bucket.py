@@ -24,7 +24,7 @@ from import_pipeline.storage.faults import status, storage_errors, unavailable
 from import_pipeline.storage.metadata import decode_metadata, encode_metadata
 from import_pipeline.storage.moving import Copied, Moved, copy_object, delete_object, move_object
 from import_pipeline.storage.places import UPLOADS
-from import_pipeline.storage.store import OCTETS, TablesInMemory, missing
+from import_pipeline.storage.store import LEAN_PARQUET, OCTETS, TablesInMemory, missing
 
 MIB = 1024**2
 CHUNK_BYTES = 8 * MIB
@@ -229,7 +229,7 @@ class Bucket:
     def put_table(self, key: str, table: pa.Table) -> None:
         """Write a table of at most one batch (64 MB) as Parquet, zstd level 1."""
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", compression_level=1)
+        pq.write_table(table, sink, compression="zstd", compression_level=1, **LEAN_PARQUET)
         self.put_bytes(key, sink.getvalue().to_pybytes(), PARQUET)
         self.recent.keep(key, table)
 

@@ -9,7 +9,8 @@ import pytest
 from botocore.client import BaseClient
 from dagster import AssetKey, DagsterEventType, DagsterRunStatus, RunsFilter
 
-from import_pipeline.orchestration import session
+from import_pipeline.errors import DatabaseUnavailable
+from import_pipeline.orchestration import batches, session, steps
 from import_pipeline.orchestration.executor import one_process, runs_in_one_process
 from import_pipeline_tests.orchestration.conftest import World
 
@@ -67,6 +68,59 @@ def test_a_run_in_one_process_reads_no_record_and_no_batch_that_it_wrote(
     assert KEY in read
     assert not [key for key in read if key.startswith("dagster/")]
     assert bool([key for key in read if "/batches/" in key or "/keys/" in key]) is not one
+
+
+def in_batches(world: World, data: str) -> dict[str, Any]:
+    """Import a file in batches of a row each; the upload's ledger row."""
+    world.put(KEY, data)
+    (request,) = world.tick(run=False)
+    world.launch(str(request.partition_key), rows_per_batch=1)
+    return world.upload(KEY)
+
+
+def never(*_: Any, **__: Any) -> Any:
+    raise AssertionError("done a second time")
+
+
+def away(*_: Any, **__: Any) -> Any:
+    raise DatabaseUnavailable("nobody answers", remedy="wait")
+
+
+def test_a_run_in_one_process_checks_and_stages_its_batches_while_it_splits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "runs_in_one_process", lambda _: True)
+    monkeypatch.setattr(steps, "check_one", never)
+    monkeypatch.setattr(steps, "stage_batch", never)
+
+    upload = in_batches(world, BAD)
+
+    assert (upload["state"], upload["batches"]) == ("completed_with_rejects", 4)
+    assert (upload["read"], upload["inserted"], upload["rejected"]) == (4, 1, 3)
+
+
+def test_what_went_wrong_early_is_done_again_by_its_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "runs_in_one_process", lambda _: True)
+    monkeypatch.setattr(batches, "stage_batch", away)
+
+    upload = in_batches(world, BAD)
+
+    assert (upload["state"], upload["inserted"], upload["rejected"]) == ("completed_with_rejects", 1, 3)
+
+
+def test_batches_of_a_correction_wait_until_they_are_matched_with_what_they_correct(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "runs_in_one_process", lambda _: True)
+    first = world.import_file(KEY, BAD)
+    mended = world.get(f"{first['report_prefix']}rejected.csv").replace(b"joao@;", b"joao@exemplo.com;")
+    monkeypatch.setattr(steps, "early_batches", never)
+
+    upload = world.import_file("uploads/acme/leads/mended.csv", mended)
+
+    assert (upload["state"], upload["inserted"], upload["rejected"]) == ("completed_with_rejects", 1, 2)
 
 
 def test_bad_rows_come_back_and_good_ones_are_loaded(world: World) -> None:

@@ -44,6 +44,11 @@ class EarlyChecks:
 
     def finish(self, batches: Sequence[Batch], verdicts: Verdicts) -> Iterator[CheckedBatch]:
         """All batches in their order, checked under the verdicts of the whole file."""
+        for future in self.futures(batches, verdicts):
+            yield future.result()
+
+    def futures(self, batches: Sequence[Batch], verdicts: Verdicts) -> list[Future[CheckedBatch]]:
+        """The checks of all batches, in their order, under the verdicts of the whole file."""
         final = _chosen(verdicts)
         stale = [future for chosen, future in self._begun.values() if chosen != final]
         for future in stale:
@@ -53,8 +58,7 @@ class EarlyChecks:
         for batch in batches:
             if batch.number not in done:
                 done[batch.number] = self._threads.submit(self._check, batch, verdicts, {})
-        for batch in batches:
-            yield done[batch.number].result()
+        return [done[batch.number] for batch in batches]
 
 
 def _chosen(verdicts: Verdicts) -> dict[str, str | None]:
