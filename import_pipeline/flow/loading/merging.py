@@ -14,6 +14,9 @@ from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import ConcurrentChange, CountsDoNotBalance, TableDoesNotFit
 from import_pipeline.flow.loading.tables import DECIDED, LoadTables, listed
 
+# What sorts wide rows best: 482,500 are inserted in 3.0 s with it (median), in 3.8 with the 64 MB of the
+# joins, whose many comparisons then miss the processor's caches.
+SORT_MEMORY = "16MB"
 _UNDECIDED = sql.SQL(
     "NOT EXISTS (SELECT FROM {} d WHERE d._row_number = s._row_number)"
 ).format(DECIDED)  # fmt: skip
@@ -58,6 +61,7 @@ def insert_new(conn: psycopg.Connection, tables: LoadTables) -> int:
         Rows inserted, as PostgreSQL counts them.
     """
     written = (*tables.names, *_provenance(tables))
+    conn.execute("SELECT set_config('work_mem', %s, true)", [SORT_MEMORY])
     return conn.execute(
         sql.SQL(
             "INSERT INTO {target} ({written}) SELECT {values} FROM {rows} WHERE {undecided} ORDER BY {key}"
