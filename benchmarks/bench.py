@@ -79,11 +79,13 @@ class Bench:
         """Seconds that another tool takes for the file.
 
         Raises:
-            RuntimeError: nothing arrived.
+            RuntimeError: it failed, or nothing arrived.
         """
         command = [str(PEERS), "-m", f"benchmarks.peers.{script}", self.owner, str(path.absolute()), *options]
-        answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-        found = json.loads(answer.strip().splitlines()[-1])
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+        if done.returncode:
+            raise RuntimeError(f"{script} failed: {done.stderr.strip()[-1000:]}")
+        found = json.loads(done.stdout.strip().splitlines()[-1])
         if not found["rows"]:
             raise RuntimeError(f"{script} loaded nothing")
         say(f"{path.name} by {script} {' '.join(options)}", found["seconds"])

@@ -24,7 +24,7 @@ from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.reports.writing import write_reports
 from import_pipeline.ledger.connection import connect
-from import_pipeline.orchestration import ending, failures, steps
+from import_pipeline.orchestration import batches, ending, failures, steps
 from import_pipeline.orchestration.build import build_defs
 from import_pipeline.orchestration.failures import MAX_RETRIES, wait_seconds
 from import_pipeline.orchestration.resources import build_resources
@@ -89,7 +89,7 @@ def test_a_batch_that_fails_leaves_the_table_untouched_and_re_execution_repeats_
             raise DatabaseUnavailable("PostgreSQL is not available.")
         return check_batch(batch, *args, **kwargs)
 
-    monkeypatch.setattr(steps, "check_batch", broken)
+    monkeypatch.setattr(batches, "check_batch", broken)
     failed = run_three_batches(world)
     world.tick(run=False)
 
@@ -101,7 +101,7 @@ def test_a_batch_that_fails_leaves_the_table_untouched_and_re_execution_repeats_
     assert (row["state"], row["error_code"]) == ("failed", "database_unavailable")
     assert world.keys("uploads/") == [KEY]
 
-    monkeypatch.setattr(steps, "check_batch", check_batch)
+    monkeypatch.setattr(batches, "check_batch", check_batch)
     again = run_three_batches(world, ReexecutionOptions.from_failure(failed.run_id, world.instance))
 
     assert again.success

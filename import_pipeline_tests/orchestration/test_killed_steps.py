@@ -10,12 +10,15 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.flow.arrivals.originals import archive_original
 from import_pipeline.flow.batches.splitting import split_file
+from import_pipeline.flow.loading.early import EarlyBatches
 from import_pipeline.orchestration import ending, failures, steps
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline_tests.orchestration.conftest import World
 from import_pipeline_tests.orchestration.test_failing import ONE_PROCESS, import_leads, started
 
 KEY = "uploads/acme/leads/leads.csv"
+# What a step first asks for in a run in one process.
+TAKES = {"check_batch": "take_checked", "stage_batch": "take_staged"}
 ROWS = "E-mail;Nome\n" + "".join(f"a{n}@exemplo.com;A\n" for n in range(30)) + "sem arroba;B\n"
 
 
@@ -100,7 +103,7 @@ def test_a_published_upload_is_never_refused_whatever_stands_in_the_way_of_its_r
     assert any(line["message"].startswith("object_vanished") for line in told)
 
 
-@pytest.mark.parametrize("dies_in", ["check_batch", "stage_batch"])
+@pytest.mark.parametrize("dies_in", list(TAKES))
 def test_a_re_execution_makes_up_for_batches_that_no_step_had_begun(
     world: World, monkeypatch: pytest.MonkeyPatch, dies_in: str
 ) -> None:
@@ -113,7 +116,7 @@ def test_a_re_execution_makes_up_for_batches_that_no_step_had_begun(
         raise DagsterExecutionInterruptedError
 
     with monkeypatch.context() as patched:
-        patched.setattr(steps, dies_in, dies)
+        patched.setattr(EarlyBatches, TAKES[dies_in], dies)
         died = run_three_batches(world)
     (run,) = world.instance.get_runs()
     assert not died.success

@@ -11,10 +11,10 @@ import pytest
 from import_pipeline.errors import NoRoomOnDisk
 from import_pipeline.flow.batches.sources.source import DISK_RESERVE
 from import_pipeline.flow.batches.splitting import split_file
-from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.ledger.uploads import lock_table_of
 from import_pipeline.orchestration import failures, limits, steps
+from import_pipeline.orchestration.batches import check_one
 from import_pipeline.orchestration.tags import TIMED_OUT
 from import_pipeline.records import InspectedFile, OpenedUpload
 from import_pipeline_tests.orchestration.conftest import World
@@ -83,9 +83,9 @@ def test_an_import_that_hangs_is_stopped_after_its_longest_time_and_fails_with_i
     def hang(*args: Any, **kwargs: Any) -> Any:
         hanging.set()
         assert released.wait(60)
-        return check_batch(*args, **kwargs)
+        return check_one(*args, **kwargs)
 
-    monkeypatch.setattr(steps, "check_batch", hang)
+    monkeypatch.setattr(steps, "check_one", hang)
     thread, ended = run_in_thread(world, upload_id)
     assert hanging.wait(60)
     world.tick(run=False)
@@ -107,7 +107,7 @@ def test_an_import_that_hangs_is_stopped_after_its_longest_time_and_fails_with_i
     assert world.upload(KEY) == row
     assert world.sql("SELECT count(*) AS n FROM leads") == [{"n": 0}]
 
-    monkeypatch.setattr(steps, "check_batch", check_batch)
+    monkeypatch.setattr(steps, "check_one", check_one)
     assert world.launch(upload_id)
     assert world.upload(KEY)["inserted"] == 30
 

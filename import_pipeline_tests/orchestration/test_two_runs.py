@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from import_pipeline.flow.checks.checking import check_batch
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import stage_batch
 from import_pipeline.orchestration import failures, steps
+from import_pipeline.orchestration.batches import check_one
 from import_pipeline_tests.orchestration.conftest import World
 
 KEY = "uploads/acme/leads/leads.csv"
 ROWS = "E-mail;Nome\n" + "".join(f"a{n}@exemplo.com;A\n" for n in range(30)) + "sem arroba;B\n"
 WORK: dict[str, Any] = {
-    "check_batch": check_batch,
+    "check_one": check_one,
     "stage_batch": stage_batch,
     "publish_upload": publish_upload,
 }
@@ -59,7 +59,7 @@ def reasons(world: World, upload_id: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("step", "after"),
-    [("check_batch", False), ("stage_batch", True), ("publish_upload", False), ("publish_upload", True)],
+    [("check_one", False), ("stage_batch", True), ("publish_upload", False), ("publish_upload", True)],
 )
 def test_an_upload_launched_twice_at_once_belongs_to_the_newer_run_and_the_older_stops(
     world: World, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
