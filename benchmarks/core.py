@@ -171,7 +171,11 @@ def import_in_one_process(
     cpu = time.process_time() - began
     with connect(database_url) as conn:
         drop_staging(conn, opened)
+        # Or the next daemon would write its report beside what is measured then.
+        reported = "UPDATE imports.uploads SET reported_at = now() WHERE upload_id = %s"
+        conn.execute(reported, [opened.upload_id])
     bucket.delete_prefix(staging)
+    bucket.delete_pinned(arrival.listed)
     return CoreTimes(stages, cpu, peak_megabytes(), published.counts)
 
 
