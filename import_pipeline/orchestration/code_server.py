@@ -86,7 +86,7 @@ def _socket_of(home: Path) -> Path:
     """`<home>/code.sock`, or where that is too long for a socket, one in a folder of this user's own.
 
     Raises:
-        ConfigurationError: the folder for it belongs to somebody else.
+        ConfigurationError: the folder for it belongs to somebody else, or its path is too long as well.
     """
     beside = home / "code.sock"
     if len(os.fsencode(beside)) <= LONGEST_SOCKET_PATH:
@@ -100,4 +100,11 @@ def _socket_of(home: Path) -> Path:
             remedy="Remove it, or set IMPORT_PIPELINE_HOME to a folder with a shorter path.",
             path=str(folder),
         )
-    return folder / f"{hashlib.sha256(os.fsencode(home)).hexdigest()[:16]}.sock"
+    path = folder / f"{hashlib.sha256(os.fsencode(home)).hexdigest()[:16]}.sock"
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise ConfigurationError(
+            f"Neither {home} nor {folder} has a path short enough for a socket.",
+            remedy="Set IMPORT_PIPELINE_HOME or TMPDIR to a folder with a shorter path.",
+            path=str(path),
+        )
+    return path

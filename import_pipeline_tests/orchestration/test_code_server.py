@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,12 @@ from import_pipeline_tests.waiting import wait_until
 LONGEST_ON_ANY_SYSTEM = 104
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="s") as name:
+        yield Path(name)
+
+
 def test_daemon_and_ui_find_it_by_a_workspace_file(tmp_path: Path) -> None:
     server = CodeServer(tmp_path)
     (origin,) = location_origins_from_yaml_paths([str(server.write_workspace())])
@@ -27,13 +34,24 @@ def test_daemon_and_ui_find_it_by_a_workspace_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["home", "pasta com espaço e acentuação: 'aspas'", "x" * 200])
 def test_its_address_fits_a_socket_and_stays_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, short_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
     home, other = tmp_path / name, tmp_path / f"{name[1:]}y"
     addresses = [CodeServer(folder).socket for folder in (home, home, other)]
     assert addresses[0] == addresses[1] != addresses[2]
     assert all(len(os.fsencode(address)) < LONGEST_ON_ANY_SYSTEM for address in addresses)
+
+
+def test_where_every_path_is_too_long_it_says_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with pytest.raises(ConfigurationError, match="short enough for a socket") as refused:
+        CodeServer(long / "home")
+    assert "TMPDIR" in refused.value.remedy
 
 
 def test_a_folder_that_others_may_write_to_is_not_used(

@@ -9,7 +9,7 @@ from dagster._core.definitions.reconstruct import ReconstructableJob, Reconstruc
 from dagster._core.execution.api import create_execution_plan
 from dagster._core.execution.plan.state import KnownExecutionState
 
-from import_pipeline.local_pipeline import MODULE
+from import_pipeline.orchestration.code_server import MODULE
 from import_pipeline.orchestration.reconciling import PARTITION_TAG
 
 ENDED = (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)

@@ -15,8 +15,8 @@ from psycopg import sql
 
 from import_pipeline.catalog.discovery import load_datasets
 from import_pipeline.ledger.migrate import migrate
-from import_pipeline.local_pipeline import MODULE as DEFINITIONS
 from import_pipeline.orchestration.build import build_defs
+from import_pipeline.orchestration.code_server import MODULE as DEFINITIONS
 from import_pipeline.orchestration.control import set_pool_limits
 from import_pipeline.services import aws as local_aws
 from import_pipeline.services import postgres as local_postgres
