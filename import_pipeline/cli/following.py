@@ -19,6 +19,7 @@ from import_pipeline.records import UploadState
 
 LOOK_SECONDS = 0.3
 QUIET_STEP = 25.0
+TICKS_WITHOUT_NOTICE = 6
 REPORT_PATIENCE_SECONDS = 60.0
 OPEN_STATES: frozenset[UploadState] = frozenset(("detected", "queued", "running"))
 # These have no report that could be waited for.

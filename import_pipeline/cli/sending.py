@@ -30,8 +30,6 @@ from import_pipeline.errors import BadOption
 from import_pipeline.flow.arrivals.options import Statement
 from import_pipeline.settings import Settings
 
-TICKS_WITHOUT_NOTICE = 6
-
 
 @takes(**READING, **LOADING)
 def upload(
@@ -121,7 +119,7 @@ def _send_and_follow(
 def _follow(settings: Settings, sent: Sequence[Any]) -> tuple[int, list[dict[str, Any]]]:
     """Wait for uploads and say what became of each; the worst exit code, and the ledger's rows."""
     from import_pipeline.cli.connecting import open_ledger
-    from import_pipeline.cli.following import Follower, follow, open_board
+    from import_pipeline.cli.following import TICKS_WITHOUT_NOTICE, Follower, follow, open_board
     from import_pipeline.cli.looking import describe_outcome, row_facts
     from import_pipeline.ledger.uploads import get_upload
 

@@ -256,7 +256,7 @@ def _say_reimported(one: "ReimportedUpload") -> None:
 def _follow_imports(settings: Settings, done: "Sequence[ReimportedUpload]", *, as_json: bool) -> int:
     """Wait for reimports and say what became of each; the worst exit code."""
     from import_pipeline.cli.connecting import open_ledger
-    from import_pipeline.cli.following import Follower, follow, open_board
+    from import_pipeline.cli.following import TICKS_WITHOUT_NOTICE, Follower, follow, open_board
     from import_pipeline.cli.looking import describe_outcome
 
     with open_ledger(settings) as conn:
@@ -264,7 +264,7 @@ def _follow_imports(settings: Settings, done: "Sequence[ReimportedUpload]", *, a
             follower = Follower(conn, board)
             for upload in done:
                 follower.add(upload.upload_id, upload.file_name)
-            follow(follower, warn_after_seconds=6 * settings.sensor_interval_seconds)
+            follow(follower, warn_after_seconds=TICKS_WITHOUT_NOTICE * settings.sensor_interval_seconds)
         seen = follower.finished()
     for one in seen:
         say(describe_outcome(one))

@@ -82,12 +82,17 @@ class Session:
     connection: psycopg.Connection
     until: float = math.inf
     rows: CheckedRows | None = None
-    run_memory: "RunMemory | None" = None
+    run_memory: RunMemory | None = None
 
     @property
     def language(self) -> Language:
         """Of messages to the sender."""
         return self.dataset.language or self.settings.language
+
+    @property
+    def early(self) -> EarlyBatches | None:
+        """Batches of this run that were checked and staged while the file was split, if any were."""
+        return self.run_memory.early if self.run_memory else None
 
     def require_time(self) -> None:
         """See that the import may go on.

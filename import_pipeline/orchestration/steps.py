@@ -100,8 +100,7 @@ def split(session: Session, opened: OpenedUpload) -> SplitUpload:
 
 def check(session: Session, batch: Batch, opened: OpenedUpload, split: SplitUpload) -> CheckedBatch:
     """Parse a batch's text into declared types and validate it against the pandera model."""
-    early = session.run_memory.early if session.run_memory else None
-    checked = early.take_checked(batch.number) if early else None
+    checked = session.early.take_checked(batch.number) if session.early else None
     if checked is None:
         checked = check_one(session, opened, batch, split.verdicts)
     if opened.action == "import":
@@ -114,8 +113,7 @@ def stage(session: Session, checked: CheckedBatch, opened: OpenedUpload) -> Stag
     if opened.action == "report":
         return StagedBatch(number=checked.number, load_id="", rows=0, seconds=0.0)
     opened = replace(opened, token=session.token)
-    early = session.run_memory.early if session.run_memory else None
-    staged = early.take_staged(checked) if early else None
+    staged = session.early.take_staged(checked) if session.early else None
     if staged is None:
         staged = stage_batch(session.database_url, checked, opened, session.dataset, store=session.bucket)
     _say_batches(session, opened)

@@ -30,7 +30,7 @@ class EarlyBatches:
         self._checks = EarlyChecks(self._check_then_stage, threads)
         self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stage-batch")
         self._checked: dict[int, CheckedBatch] = {}
-        self._staged: dict[int, Future[StagedBatch]] = {}
+        self._staged: dict[int, tuple[CheckedBatch, Future[StagedBatch]]] = {}
 
     def __enter__(self) -> "EarlyBatches":
         return self
@@ -60,12 +60,15 @@ class EarlyBatches:
         return self._checked.pop(number, None)
 
     def take_staged(self, checked: CheckedBatch) -> StagedBatch | None:
-        """What staging a batch early gave, once, waiting for it; None if that failed or loaded other rows."""
-        staging = self._staged.pop(checked.number, None)
+        """What staging this very check of a batch early gave, once, waiting for it; None if that failed.
+
+        Rows of another check of the batch may have been read otherwise, however many they are.
+        """
+        loaded, staging = self._staged.pop(checked.number, (None, None))
         if staging is None:
             return None
         wait([staging])
-        if staging.cancelled() or staging.exception() is not None:
+        if loaded != checked or staging.cancelled() or staging.exception() is not None:
             return None
         staged = staging.result()
         return staged if staged.rows == checked.valid else None
@@ -75,5 +78,5 @@ class EarlyBatches:
     ) -> CheckedBatch:
         checked = self._check(batch, verdicts, readings)
         # One thread: of a batch that is checked twice, the second staging comes last and counts.
-        self._staged[batch.number] = self._loader.submit(self._stage, checked)
+        self._staged[batch.number] = checked, self._loader.submit(self._stage, checked)
         return checked

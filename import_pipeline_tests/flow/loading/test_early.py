@@ -92,6 +92,18 @@ def test_a_load_of_other_rows_is_not_taken() -> None:
     assert early.take_staged(checked) is None
 
 
+def test_a_load_under_a_refuted_reading_is_not_taken_where_the_second_check_failed() -> None:
+    def once(batch: Batch, found: Sequence[ColumnVerdict], readings: Mapping[str, Readings]) -> CheckedBatch:
+        if found[0].reading == "dmy":
+            raise OSError("no answer")
+        return check(batch, found, readings)
+
+    early = EarlyBatches(once, stage, threads=1)
+    split(early, *["mdy"] * 5)
+    assert early.take_checked(1) is None
+    assert early.take_staged(check(BATCHES[0], SPLIT.verdicts, {})) is None
+
+
 def test_a_split_that_fails_stops_all_of_it() -> None:
     begun, may_end, staged = threading.Event(), threading.Event(), list[int]()
 
