@@ -14,9 +14,11 @@ from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import CountsDoNotBalance, UnclosedQuote, UnsupportedFormat
 from import_pipeline.flow.batches.delimited.cells import make_rows
 from import_pipeline.flow.batches.delimited.dialects import SEPARATOR_LINE
+from import_pipeline.flow.batches.delimited.regular import RegularReader, RegularRows
 from import_pipeline.flow.batches.delimited.scanning import Dialect, Ints, Scan, scan
 from import_pipeline.flow.batches.delimited.unclosed import find_unclosed
 from import_pipeline.flow.batches.ignoring import IgnoredRows
+from import_pipeline.flow.batches.kinds import batch_schema
 from import_pipeline.flow.batches.sealing import take_seals
 from import_pipeline.flow.batches.sources.source import Source
 from import_pipeline.flow.batches.text.encodings import Transcoder
@@ -30,6 +32,8 @@ LONGEST_RECORD = 16 * 1024 * 1024
 # Behind a quote that is never closed the text is looked at in small windows again, since more may follow.
 FIRST_WINDOW = 64 * 1024
 MOST_UNCLOSED = 1000
+# Pieces in a row that were not regular; in such a file the next ones hardly are.
+MOST_IRREGULAR = 4
 
 Longs = npt.NDArray[np.int64]
 
@@ -48,6 +52,8 @@ class DelimitedReader:
         self._text = inspected.text or TextFacts("utf-8", 0)
         self._dialect = Dialect(self._text.delimiter, self._text.quote, self._text.escape)
         self._transcoder = Transcoder(self._text.encoding)
+        self._regular = RegularReader(self._dialect, len(inspected.header))
+        self._irregular = 0
         self._ignoring = IgnoredRows(dataset, inspected.header)
         self._rest = b""
         # Offsets in the rest of quotes that are never closed; they are read as text.
@@ -92,9 +98,35 @@ class DelimitedReader:
                 self.bytes_done += len(piece)
                 text = self._transcoder.feed(piece)
                 self._rest = self._rest + text if self._rest else text
-                yield from self._read(final=False)
+                regular = self._read_regular()
+                if regular is None:
+                    yield from self._read(final=False)
+                else:
+                    yield self._regular_table(regular)
+                    self._rest = self._rest[regular.consumed :]
         self._rest += self._transcoder.feed(b"", final=True)
         yield from self._read(final=True)
+
+    def _read_regular(self) -> RegularRows | None:
+        """The complete records of what is left, if that is all they are."""
+        plain = self._header_found and not self._hidden and not self._inspected.ours
+        if not plain or self._irregular == MOST_IRREGULAR:
+            return None
+        found = self._regular.read(self._rest)
+        self._irregular = 0 if found else self._irregular + 1
+        return found
+
+    def _regular_table(self, found: RegularRows) -> pa.Table:
+        """The records as rows; their lines counted."""
+        records = len(found.lines)
+        ends = self._line_ends + found.lines
+        starts = np.append(np.int64(self._line_ends), ends[:-1])
+        numbers = np.arange(self.records + 1, self.records + records + 1)
+        table = pa.Table.from_arrays(
+            [pa.array(numbers), pa.array(starts + 1), *[pa.nulls(records, pa.string())] * 2, *found.cells],
+            schema=batch_schema(len(found.cells)),
+        )
+        return self._counted(table, ends - starts, records, int(ends[-1]))
 
     def _read(self, *, final: bool) -> Iterator[pa.Table]:
         """The rows of the records that are complete in what is left."""
@@ -189,10 +221,16 @@ class DelimitedReader:
             guarded=self._inspected.ours,
             unclosed=unclosed,
         )
-        table = self._without_ignored(table, taken[chosen])
-        self.records += found.records
+        return self._counted(
+            table, taken[chosen], found.records, int(ends[-1]) if found.records else self._line_ends
+        )
+
+    def _counted(self, table: pa.Table, taken: Longs, records: int, line_ends: int) -> pa.Table:
+        """The rows of so many records that are data; where the file stands now."""
+        table = self._without_ignored(table, taken)
+        self.records += records
         self.rows += table.num_rows
-        self._line_ends = int(ends[-1]) if found.records else self._line_ends
+        self._line_ends = line_ends
         return table
 
     def _without_ignored(self, table: pa.Table, taken: Longs) -> pa.Table:
