@@ -35,7 +35,6 @@ def test_a_new_file_is_launched_once_and_nothing_new_launches_nothing(world: Wor
 
 def test_the_same_bytes_at_the_same_key_after_success_are_a_new_arrival(world: World) -> None:
     first = world.import_file(KEY, LEADS)
-    # The same bytes within one second are one arrival to S3 itself: same ETag, size and LastModified.
     again = world.import_file("uploads/acme/leads/other.csv", LEADS)
 
     assert first["state"] == "completed"
