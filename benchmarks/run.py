@@ -24,7 +24,7 @@ from import_pipeline.services.supervisor import StopAsked, stop_on_signals
 
 PARTS = ("importing", "small", "existing", "growing")
 USUAL = {"rows": 500_000, "rounds": 5, "files": 200, "puts": 10}
-QUICK = {"rows": 100_000, "rounds": 2, "files": 20, "puts": 3}
+QUICK = {"rows": 500_000, "rounds": 2, "files": 20, "puts": 3}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
