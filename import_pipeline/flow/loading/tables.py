@@ -142,10 +142,15 @@ class LoadTables:
 
     @property
     def same_key(self) -> sql.Composed:
-        """Condition: `t` is the row of this workspace that has the key of `s`."""
+        """Condition: `t` is the row of this workspace that has the key of `s`.
+
+        The workspace stands in a query of its own, so that the planner takes it for any workspace. Of one
+        that came after the table's last ANALYZE it would else expect a single row, and then read whole
+        tables again for each of the thousands that there are.
+        """
         pairs = [sql.SQL("{} = {}").format(sql.Identifier("t", k), sql.Identifier("s", k))
                  for k in self.dataset.key]  # fmt: skip
-        workspace = sql.SQL("t._workspace = {}").format(sql.Literal(self.opened.workspace))
+        workspace = sql.SQL("t._workspace = (SELECT {}::text)").format(sql.Literal(self.opened.workspace))
         return sql.SQL(" AND ").join([workspace, *pairs])
 
     @property
