@@ -278,13 +278,11 @@ class _Checking:
 
     def _open(self) -> OpenedUpload:
         found = inspect_file(self.source, self.dataset, self.options)
-        found = replace(found, rows_per_batch=int(found.rows_per_batch * LARGER_BATCHES))
-        if found.ours:
-            found = replace(found, notices=(*found.notices, _not_matched(self.source.name)))
+        notices = (*found.notices, _not_matched(self.source.name)) if found.ours else found.notices
         named = self._named()
         return OpenedUpload(
             **vars(named),
-            file=found,
+            file=replace(found, rows_per_batch=int(found.rows_per_batch * LARGER_BATCHES), notices=notices),
             identity=identity(self.listed, self.original.member),
             fingerprint=self.dataset.fingerprint,
             attempt=ATTEMPT,

@@ -52,22 +52,17 @@ class LocalAws:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, service: str, key: Key | None = None) -> Any:
-        """A boto3 client with a key (default: root's), the same one each time."""
-        return _client(service, self.endpoint_url, key or self.root)
-
-
-@cache
-def _client(service: str, endpoint_url: str, key: Key) -> Any:
-    """Made once: 60 ms of CPU each time."""
-    return _session().client(
-        service,
-        endpoint_url=endpoint_url,
-        region_name=REGION,
-        aws_access_key_id=key.access_key_id,
-        aws_secret_access_key=key.secret_access_key,
-        aws_session_token=None,
-        config=Config(signature_version="s3v4" if service == "s3" else None),
-    )
+        """A boto3 client with a key (default: root's)."""
+        key = key or self.root
+        return _session().client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=key.access_key_id,
+            aws_secret_access_key=key.secret_access_key,
+            aws_session_token=None,
+            config=Config(signature_version="s3v4" if service == "s3" else None),
+        )
 
 
 @cache

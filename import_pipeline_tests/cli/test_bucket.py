@@ -1,8 +1,6 @@
 """`bucket apply`: our lifecycle rules on the emulator, those of others untouched."""
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -137,34 +135,27 @@ class Raw(io.BytesIO):
         yield self.read()
 
 
-@contextmanager
-def answering(client: Any, call: str, body: bytes, **headers: str) -> Iterator[list[Any]]:
+def answering(client: Any, call: str, body: bytes, **headers: str) -> list[Any]:
     """Have the client hear this instead of the store's answer; the requests it makes come into the list."""
     heard: list[Any] = []
-    event = f"before-send.s3.{call}"
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         heard.append(request)
         return AWSResponse("", 200, headers, Raw(body))
 
-    client.meta.events.register(event, answer)
-    try:
-        yield heard
-    finally:
-        client.meta.events.unregister(event, answer)
+    client.meta.events.register(f"before-send.s3.{call}", answer)
+    return heard
 
 
 def test_the_size_below_which_nothing_moves_is_written_back(services, bucket_name):
     root = services.aws.client("s3")
     name = "x-amz-transition-default-minimum-object-size"
     body = b"<LifecycleConfiguration></LifecycleConfiguration>"
+    answering(root, "GetBucketLifecycleConfiguration", body, **{name: "varies_by_storage_class"})
+    written = answering(root, "PutBucketLifecycleConfiguration", b"")
     wanted = wanted_rules({ARCHIVE: 9}, unfinished_days=8, version_days=7)
 
-    with (
-        answering(root, "GetBucketLifecycleConfiguration", body, **{name: "varies_by_storage_class"}),
-        answering(root, "PutBucketLifecycleConfiguration", b"") as written,
-    ):
-        apply_rules(root, bucket_name, plan_rules(read_rules(root, bucket_name), wanted))
+    apply_rules(root, bucket_name, plan_rules(read_rules(root, bucket_name), wanted))
 
     assert written[0].headers[name] == b"varies_by_storage_class"
 
@@ -176,9 +167,7 @@ def test_rules_with_parts_that_would_be_lost_are_refused(services, bucket_name):
         b"<LifecycleConfiguration><Rule><ID>x</ID><Filter><Prefix>logs/</Prefix></Filter>"
         b"<Status>Enabled</Status><Freezing><Days>3</Days></Freezing></Rule></LifecycleConfiguration>"
     )
+    answering(root, "GetBucketLifecycleConfiguration", body)
 
-    with (
-        answering(root, "GetBucketLifecycleConfiguration", body),
-        pytest.raises(ConfigurationError, match=r"does not know: Freezing\."),
-    ):
+    with pytest.raises(ConfigurationError, match=r"does not know: Freezing\."):
         read_rules(root, bucket_name)

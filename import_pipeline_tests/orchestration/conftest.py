@@ -38,6 +38,7 @@ from import_pipeline.orchestration.resources import build_resources
 from import_pipeline.orchestration.sensors import SENSOR_NAME
 from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.settings import Settings
+from import_pipeline_tests.waiting import wait_until
 
 
 @dataclass
@@ -63,8 +64,7 @@ class World:
         """Drop a file, as any S3 client does."""
         body = data.encode() if isinstance(data, str) else data
         # The same bytes within one second are one arrival to S3 itself: same ETag, size and LastModified.
-        while self.put_in.get((key, body)) == int(time.time()):
-            time.sleep(0.02)
+        wait_until(lambda: self.put_in.get((key, body)) != int(time.time()))
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, Metadata=metadata)
         self.put_in[key, body] = int(time.time())
 
@@ -173,7 +173,7 @@ class World:
 @pytest.fixture
 def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
     """A Dagster instance of this test's own, its storage in memory."""
-    # It notes its schema's version for upgrades that a storage in memory never sees: a third of its start.
+    # It notes its schema's version for upgrades that a storage in memory never sees: most of its start.
     monkeypatch.setattr(in_memory, "stamp_alembic_rev", lambda *_: None)
     with DagsterInstance.ephemeral() as made:
         yield made

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
+from import_pipeline.arrays import byte_lengths, text_bytes, text_offsets, whole
 from import_pipeline.flow.batches.delimited.scanning import CR, LF, Bools, Bytes, Dialect
 from import_pipeline.flow.batches.delimited.unclosed import MANY_DELIMITERS
 from import_pipeline.flow.batches.text.encodings import marked_positions
@@ -74,10 +75,8 @@ class RegularReader:
         table = self._cut(buffer, consumed)
         if table is None or table.num_rows != len(ends):
             return None
-        columns = [column.combine_chunks() for column in table.columns]
-        if _may_have_blank(columns):
-            return None
-        return RegularRows([column.view(pa.string()) for column in columns], ends, consumed)
+        cells = [whole(column).view(pa.string()) for column in table.columns]
+        return None if _may_have_blank(cells) else RegularRows(cells, ends, consumed)
 
     def _lines(self, data: Bytes, has_cr: bool) -> tuple[Longs, int] | None:
         """Line ends up to each record's end, and where the last one ends; None if quotes are irregular."""
@@ -118,7 +117,7 @@ class RegularReader:
             return None
 
 
-def _may_have_blank(columns: list[pa.BinaryArray]) -> bool:
+def _may_have_blank(columns: list[pa.StringArray]) -> bool:
     """Whether all cells of some row are empty or begin with white space."""
     rows = np.flatnonzero(_begin_white(columns[0]))
     for column in columns[1:]:
@@ -127,11 +126,9 @@ def _may_have_blank(columns: list[pa.BinaryArray]) -> bool:
     return bool(len(rows))
 
 
-def _begin_white(column: pa.BinaryArray) -> Bools:
+def _begin_white(column: pa.StringArray) -> Bools:
     """Which cells are empty or begin with white space."""
-    offsets = np.frombuffer(column.buffers()[1], np.int32)[: len(column) + 1]
-    starts, empty = offsets[:-1], offsets[1:] == offsets[:-1]
-    data = column.buffers()[2]
-    if data is None or not data.size:
+    empty, data = byte_lengths(column) == 0, text_bytes(column)
+    if empty.all():
         return empty
-    return empty | _WHITE_SPACE[np.frombuffer(data, np.uint8).take(starts, mode="clip")]
+    return empty | _WHITE_SPACE[data.take(text_offsets(column)[:-1], mode="clip")]

@@ -1,6 +1,9 @@
 """What Arrow cuts, against the scanner: on every short text there is, and on longer ones."""
 
+import csv
+import io
 import itertools
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -64,6 +67,21 @@ def test_any_text_is_cut_as_the_scanner_cuts_it(delimiter: str, quote: str, data
     rows = data.draw(st.lists(row, min_size=1, max_size=8))
     end = data.draw(st.sampled_from(["\n", "\r\n", "\n\n", "\r"]))
     is_cut_alike((end.join(rows) + end + data.draw(cell)).encode(), dialect, 3)
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@given(
+    rows=st.lists(
+        st.tuples(st.text("aé;\"'", min_size=1, max_size=6), *[st.text('b ;\n"')] * 2), min_size=1, max_size=9
+    )
+)
+def test_whatever_table_is_written_as_it_should_be_is_regular(
+    end: str, quoting: Literal[0, 1], rows: list[tuple[str, str, str]]
+) -> None:
+    written = io.StringIO()
+    csv.writer(written, delimiter=";", quoting=quoting, lineterminator=end).writerows(rows)
+    assert is_cut_alike(written.getvalue().encode(), Dialect(";"), 3)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
