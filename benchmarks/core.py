@@ -39,7 +39,7 @@ from import_pipeline.ledger.arrivals import mark_queued, record_arrivals
 from import_pipeline.ledger.claims import claim
 from import_pipeline.ledger.connection import connect
 from import_pipeline.orchestration.batches import THREADS
-from import_pipeline.orchestration.session import TABLES_IN_MEMORY
+from import_pipeline.orchestration.session import recent_memory
 from import_pipeline.records import (
     Batch,
     CheckedBatch,
@@ -52,7 +52,6 @@ from import_pipeline.records import (
 from import_pipeline.settings import load_settings
 from import_pipeline.storage.bucket import Bucket, s3_client
 from import_pipeline.storage.places import staging_prefix
-from import_pipeline.storage.store import TablesInMemory
 
 DATASET = "leads"
 STAGES = ("inspect", "split, check and stage", "find duplicates", "publish")
@@ -122,8 +121,8 @@ def import_in_one_process(
     arrival = _arrival(bucket, path, workspace, dataset)
     # As a run does.
     pa.set_memory_pool(pa.system_memory_pool())
-    store = Bucket(bucket.client, bucket.name, recent=TablesInMemory(TABLES_IN_MEMORY))
-    source = ObjectSource(bucket, arrival.listed)
+    store = Bucket(bucket.client, bucket.name, recent=recent_memory())
+    source = ObjectSource(store, arrival.listed)
 
     @contextmanager
     def timed(stage: str) -> Iterator[None]:
@@ -162,10 +161,11 @@ def import_in_one_process(
             )  # fmt: skip
             early.finish(split)
         checked = [early.take_checked(b.number) or check(b, split.verdicts, {}) for b in split.batches]
-        staged = [early.take_staged(one) or stage(one) for one in checked]
     with timed("find duplicates"):
         keys = [c.keys_key for c in checked]
         found = find_duplicates(keys, dataset, store=store, staging=staging, memory_limit=memory_limit)
+    with timed("split, check and stage"):
+        staged = [early.take_staged(one) or stage(one) for one in checked]
     with timed("publish"):
         published = publish_upload(database_url, opened, split, checked, staged, found, dataset, store=store)
     cpu = time.process_time() - began

@@ -28,7 +28,7 @@ QUICK = {"rows": 500_000, "rounds": 2, "files": 20, "puts": 3}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and write the page if asked; the exit code is 1 where a part failed or a ratio was lost."""
+    """Measure, print, write the page if asked; the exit code is 1 if a part failed or a ratio was lost."""
     asked = _asked(arguments)
     failed: list[str] = []
     try:

@@ -19,6 +19,7 @@ from dagster import (
     Output,
     op,
 )
+from dagster._core.storage.tags import PRIORITY_TAG
 from pydantic import Field
 
 from import_pipeline.catalog.dataset import Dataset
@@ -71,8 +72,13 @@ def build_ops(dataset: Dataset) -> DatasetOps:
         split_upload=_split_upload(dataset),
         check_batch=_step(dataset, "check_batch", steps.check, ins=("batch", "opened", "split")),
         stage_batch=_step(dataset, "stage_batch", steps.stage, ins=("checked", "opened"), pool=STAGING_POOL),
+        # Before steps that stage: a run in one process is still loading the last batches meanwhile.
         find_duplicates=_step(
-            dataset, "find_duplicates", steps.find_repeats, ins=("opened", "split", "checked")
+            dataset,
+            "find_duplicates",
+            steps.find_repeats,
+            ins=("opened", "split", "checked"),
+            tags={PRIORITY_TAG: "1"},
         ),
         publish_upload=_step(
             dataset,
@@ -158,6 +164,7 @@ def _step(
     *,
     ins: tuple[str, ...],
     pool: str | None = None,
+    tags: dict[str, str] | None = None,
 ) -> OpDefinition:
     """An op that hands its inputs to a step and gives back the step's record."""
 
@@ -167,6 +174,7 @@ def _step(
         ins={key: In() for key in ins},
         required_resource_keys=RESOURCES,
         pool=pool,
+        tags=tags,
     )
     def run_step(context: OpExecutionContext, **inputs: Any) -> Any:
         with step_session(context, dataset, inputs["opened"]) as session:

@@ -24,10 +24,11 @@ from import_pipeline.orchestration.tags import uploads_partitions
 from import_pipeline.records import CheckedBatch, FoundDuplicates, OpenedUpload, SplitUpload, Token
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.storage.bucket import Bucket
-from import_pipeline.storage.store import TablesInMemory
+from import_pipeline.storage.store import OriginalInMemory, Recent, TablesInMemory
 
-# Of a run in one process, which holds a batch or two beside them.
+# Of a run in one process, which holds a batch or two beside them. The original's bytes go as the tables come.
 TABLES_IN_MEMORY = 128 * 1024 * 1024
+ORIGINAL_IN_MEMORY = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ class RunMemory:
     """What a run in one process need not read again.
 
     Attributes:
-        tables: written lately, and not read yet.
+        recent: what was written or read lately, and will be read again.
         early: batches that were checked and staged while the file was split.
     """
 
-    tables: TablesInMemory
+    recent: Recent
     early: EarlyBatches | None = None
 
 
@@ -140,7 +141,7 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
             dataset=dataset,
             settings=settings,
             bucket=Bucket(
-                context.resources.s3, settings.require_bucket(), recent=memory.tables if memory else None
+                context.resources.s3, settings.require_bucket(), recent=memory.recent if memory else None
             ),
             database_url=database_url,
             upload_id=upload_id,
@@ -156,7 +157,12 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
 
 @lru_cache(maxsize=1)
 def _memory_of(run_id: str) -> RunMemory:
-    return RunMemory(TablesInMemory(TABLES_IN_MEMORY))
+    return RunMemory(recent_memory())
+
+
+def recent_memory() -> Recent:
+    """Room for what a run in one process keeps between its steps."""
+    return Recent(TablesInMemory(TABLES_IN_MEMORY), OriginalInMemory(ORIGINAL_IN_MEMORY))
 
 
 def took_too_long(hours: float) -> TookTooLong:

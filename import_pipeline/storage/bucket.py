@@ -24,7 +24,7 @@ from import_pipeline.storage.faults import status, storage_errors, unavailable
 from import_pipeline.storage.metadata import decode_metadata, encode_metadata
 from import_pipeline.storage.moving import Copied, Moved, copy_object, delete_object, move_object
 from import_pipeline.storage.places import UPLOADS
-from import_pipeline.storage.store import LEAN_PARQUET, OCTETS, TablesInMemory, missing
+from import_pipeline.storage.store import LEAN_PARQUET, OCTETS, Recent, missing
 
 MIB = 1024**2
 CHUNK_BYTES = 8 * MIB
@@ -73,7 +73,7 @@ class Bucket:
     Args:
         client: boto3 S3 client.
         copy_part_bytes: objects above four of these are copied in parts of at least this size.
-        recent: keeps tables that are written here until they are read, so that they need not come back.
+        recent: keeps what was written or read here until it is read again, so that it need not come back.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class Bucket:
         name: str,
         *,
         copy_part_bytes: int = 256 * MIB,
-        recent: TablesInMemory | None = None,
+        recent: Recent | None = None,
     ):
         self.client = client
-        self.recent = recent or TablesInMemory()
+        self.recent = recent or Recent()
         self.name = name
         self.copy_part_bytes = copy_part_bytes
 
@@ -130,6 +130,9 @@ class Bucket:
             OverwrittenBeforeRead: another object took its key; field `successor`.
             StorageUnavailable: the store does not answer, or the body broke off too often.
         """
+        return self.recent.original.chunks(source, self._fetch_pinned(source, chunk_bytes))
+
+    def _fetch_pinned(self, source: ListedObject, chunk_bytes: int) -> Iterator[bytes]:
         done, resumes = 0, 0
         while done < source.size:
             before = done
@@ -231,7 +234,7 @@ class Bucket:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd", compression_level=1, **LEAN_PARQUET)
         self.put_bytes(key, sink.getvalue().to_pybytes(), PARQUET)
-        self.recent.keep(key, table)
+        self.recent.tables.keep(key, table)
 
     def get_table(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a table, all columns or those named; one that is kept is handed out once.
@@ -239,7 +242,7 @@ class Bucket:
         Raises:
             StoredObjectMissing: there is no such object.
         """
-        kept = self.recent.take(key)
+        kept = self.recent.tables.take(key)
         if kept is not None:
             return kept if columns is None else kept.select(list(columns))
         data = pa.BufferReader(self.get_bytes(key))

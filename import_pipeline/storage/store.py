@@ -6,7 +6,9 @@
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -14,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from import_pipeline.errors import StoredObjectMissing
+from import_pipeline.records import ListedObject
 
 OCTETS = "application/octet-stream"
 # Of Parquet that is written once and read once or twice. Dictionaries are for columns with few values: others
@@ -92,6 +95,61 @@ class TablesInMemory:
     def keys(self) -> set[str]:
         """What is kept."""
         return set(self._tables)
+
+
+class OriginalInMemory:
+    """An original's bytes, kept by a pass over all of it for the next one, which lets go of them as it reads.
+
+    Args:
+        size: bytes; of a larger original none are kept.
+    """
+
+    def __init__(self, size: int = 0):
+        self._size = size
+        self._kept: tuple[ListedObject, deque[bytes]] | None = None
+
+    def chunks(self, source: ListedObject, fetched: Iterator[bytes]) -> Iterator[bytes]:
+        """The object's bytes: as kept, once, else as fetched.
+
+        Args:
+            fetched: the bytes from the object's start; nothing of it is asked for if they are kept.
+        """
+        kept, self._kept = self._kept, None
+        if kept is None or kept[0] != source:
+            yield from self._keeping(source, fetched)
+            return
+        _, chunks = kept
+        try:
+            yield chunks[0]
+        except GeneratorExit:  # who read only the beginning leaves all of it to the next one
+            self._kept = kept
+            raise
+        chunks.popleft()
+        while chunks:
+            yield chunks.popleft()
+
+    def _keeping(self, source: ListedObject, fetched: Iterator[bytes]) -> Iterator[bytes]:
+        if not 0 < source.size <= self._size:
+            yield from fetched
+            return
+        chunks: deque[bytes] = deque()
+        for chunk in fetched:
+            chunks.append(chunk)
+            yield chunk
+        self._kept = source, chunks
+
+
+@dataclass(frozen=True)
+class Recent:
+    """What a process that runs several steps need not get from the bucket again.
+
+    Attributes:
+        tables: written, and not read yet.
+        original: read once, and not again yet.
+    """
+
+    tables: TablesInMemory = field(default_factory=TablesInMemory)
+    original: OriginalInMemory = field(default_factory=OriginalInMemory)
 
 
 class LocalStore:
