@@ -28,6 +28,7 @@ from import_pipeline.orchestration.batches import all_checked, check_one, early_
 from import_pipeline.orchestration.correcting import match_rows
 from import_pipeline.orchestration.expanding import expand
 from import_pipeline.orchestration.limits import room_for_copy, with_room
+from import_pipeline.orchestration.memory import give_memory_back_at_once
 from import_pipeline.orchestration.originals import original_of, require_checksum
 from import_pipeline.orchestration.progress import (
     CHECKED_SHARE,
@@ -100,6 +101,8 @@ def split(session: Session, opened: OpenedUpload) -> SplitUpload:
 
 def check(session: Session, batch: Batch, opened: OpenedUpload, split: SplitUpload) -> CheckedBatch:
     """Parse a batch's text into declared types and validate it against the pandera model."""
+    if session.run_memory is None:
+        give_memory_back_at_once()
     checked = session.early.take_checked(batch.number) if session.early else None
     if checked is None:
         checked = check_one(session, opened, batch, split.verdicts)
