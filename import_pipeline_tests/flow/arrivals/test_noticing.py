@@ -62,7 +62,7 @@ def test_a_slice_over_time_goes_on_where_it_stopped(
 def test_what_a_slice_has_no_time_to_record_is_recorded_by_the_next_ones(
     bucket: Bucket, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A tick is cut after 60 s and begins anew: with 50,000 new objects it would never end."""
+    """A tick is cut after 60 s and begins anew: with a whole slice of new objects it would never end."""
     monkeypatch.setattr(noticing, "NOTICING_SECONDS", -1)
     monkeypatch.setattr(noticing, "PAGE", 2)
     pace, found = Pace(), []
