@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psycopg
-import pyarrow as pa
 
 from benchmarks.memory import peak_megabytes
 from import_pipeline.catalog.dataset import Dataset, Existing, SenderOptions
@@ -39,6 +38,7 @@ from import_pipeline.ledger.arrivals import mark_queued, record_arrivals
 from import_pipeline.ledger.claims import claim
 from import_pipeline.ledger.connection import connect
 from import_pipeline.orchestration.batches import THREADS
+from import_pipeline.orchestration.memory import give_memory_back_between_batches
 from import_pipeline.orchestration.session import recent_memory
 from import_pipeline.records import (
     Batch,
@@ -119,8 +119,7 @@ def import_in_one_process(
     """
     stages, options = dict.fromkeys(STAGES, 0.0), SenderOptions()
     arrival = _arrival(bucket, path, workspace, dataset)
-    # As a run does.
-    pa.set_memory_pool(pa.system_memory_pool())
+    give_memory_back_between_batches()
     store = Bucket(bucket.client, bucket.name, recent=recent_memory())
     source = ObjectSource(store, arrival.listed)
 

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 except Exception:
                     said.print_exception()
                     failed.append(part)
+                    bench.empty()
     except StopAsked as stop:
         said.print("Stopped; nothing is left running.")
         return stop.exit_code

@@ -24,7 +24,7 @@ from import_pipeline.orchestration.tags import uploads_partitions
 from import_pipeline.records import CheckedBatch, FoundDuplicates, OpenedUpload, SplitUpload, Token
 from import_pipeline.settings import Settings, load_settings
 from import_pipeline.storage.bucket import Bucket
-from import_pipeline.storage.store import OriginalInMemory, Recent, TablesInMemory
+from import_pipeline.storage.recent import OriginalInMemory, Recent, TablesInMemory
 
 # Of a run in one process, which holds a batch or two beside them. The original's bytes go as the tables come.
 TABLES_IN_MEMORY = 128 * 1024 * 1024

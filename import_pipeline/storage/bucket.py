@@ -24,7 +24,8 @@ from import_pipeline.storage.faults import status, storage_errors, unavailable
 from import_pipeline.storage.metadata import decode_metadata, encode_metadata
 from import_pipeline.storage.moving import Copied, Moved, copy_object, delete_object, move_object
 from import_pipeline.storage.places import UPLOADS
-from import_pipeline.storage.store import LEAN_PARQUET, OCTETS, Recent, missing
+from import_pipeline.storage.recent import Recent
+from import_pipeline.storage.store import LEAN_PARQUET, OCTETS, missing
 
 MIB = 1024**2
 CHUNK_BYTES = 8 * MIB

@@ -52,7 +52,7 @@ def test_a_dropped_file_is_imported_reported_and_archived(world: World) -> None:
 def test_a_run_in_one_process_reads_no_record_and_no_batch_that_it_wrote(
     world: World, monkeypatch: pytest.MonkeyPatch, run_config: dict[str, Any]
 ) -> None:
-    read: list[str] = []
+    read, given_back = list[str](), list[bool]()
     original, one = BaseClient._make_api_call, runs_in_one_process(run_config)
 
     def noted(client: BaseClient, name: str, params: dict[str, Any]) -> Any:
@@ -62,10 +62,13 @@ def test_a_run_in_one_process_reads_no_record_and_no_batch_that_it_wrote(
 
     monkeypatch.setattr(session, "runs_in_one_process", lambda _: one)
     monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+    monkeypatch.setattr(steps, "give_memory_back_at_once", lambda: given_back.append(True))
 
     assert world.import_file(KEY, BAD)["state"] == "completed_with_rejects"
 
     assert KEY in read
+    assert read.count(KEY) == (2 if one else 3), "its beginning, all of it, and again to split it"
+    assert bool(given_back) is not one
     assert not [key for key in read if key.startswith("dagster/")]
     assert bool([key for key in read if "/batches/" in key or "/keys/" in key]) is not one
 
@@ -95,6 +98,9 @@ def test_a_run_in_one_process_checks_and_stages_its_batches_while_it_splits(
 
     upload = in_batches(world, BAD)
 
+    begun = [e.step_key for e in world.events(upload["upload_id"]) if e.is_step_start]
+    kinds = [str(key).removeprefix("leads.").split("[")[0] for key in begun]
+    assert kinds.index("find_duplicates") < kinds.index("stage_batch"), "while the last ones are staged"
     assert (upload["state"], upload["batches"]) == ("completed_with_rejects", 4)
     assert (upload["read"], upload["inserted"], upload["rejected"]) == (4, 1, 3)
 
