@@ -1,7 +1,8 @@
 """`python -m benchmarks.arrivals`: a sensor's tick with 100,000 known objects, and with 10,000 new ones.
 
-Services of its own; every tick is the real sensor's, Dagster's storage is PostgreSQL. `--daemon` runs the
-whole pipeline instead: large files of some workspaces, many small ones of one, and one of another.
+Services of its own; every tick is the real sensor's, Dagster's storage is PostgreSQL. Two measurements run
+the whole pipeline instead: `--to-end` imports the new objects until the last of them is in the table,
+`--daemon` takes large files of some workspaces, many small ones of one, and one of another.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from dagster._core.utils import make_new_run_id
 from rich.console import Console
 
 from benchmarks.arrivals_daemon import measure_daemon
+from benchmarks.arrivals_to_end import import_to_end
 from benchmarks.sensor_tick import Tick, evaluate
 from benchmarks.services import fresh_services
 from import_pipeline.catalog.discovery import load_datasets
@@ -34,7 +36,7 @@ from import_pipeline.services.supervisor import StopAsked, dagster_environment, 
 from import_pipeline.storage.bucket import Bucket, s3_client
 
 PUTS_AT_ONCE = 8
-BUSY_SHARE = 0.9  # of the new objects, all of one workspace
+BUSY, BUSY_SHARE = "busy", 0.9  # of the new objects, all of one workspace
 said = Console(stderr=True)
 
 
@@ -63,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with stop_on_signals(), fresh_services(load_datasets("")) as services:
             if asked.daemon:
                 print(measure_daemon(services, asked.megabytes, asked.small, asked.repeat))
+                return 0
+            if asked.to_end:
+                print(measure_to_end(services, asked.new))
                 return 0
             if asked.known:
                 print(measure_known(services, asked.known, stub=asked.stub))
@@ -107,11 +112,9 @@ def measure_known(services: RunningServices, objects: int, *, stub: bool) -> str
 
 def measure_new(services: RunningServices, objects: int) -> str:
     """New objects at once: ticks until all are launched. Runs are recorded, and end at once, unexecuted."""
-    busy = int(objects * BUSY_SHARE)
-    keys = [f"uploads/{'busy' if n < busy else f'w{n % 9}'}/leads/{n:06}.csv" for n in range(objects)]
     home = prepare_dagster_home(services.settings.home)
     os.environ |= services.environment()  # the sensor reads its settings, as in a code server
-    _put(services, keys)
+    _put(services, _new_keys(objects))
     with open_instance(services.settings, home) as instance:
         set_pool_limits(instance, services.settings)
         done = _drain(services, instance, objects)
@@ -124,6 +127,29 @@ def measure_new(services: RunningServices, objects: int) -> str:
             f"- slowest tick, its runs recorded one by one: {done.slowest:.1f} s",
         ]
     )
+
+
+def measure_to_end(services: RunningServices, objects: int) -> str:
+    """New objects at once, each imported to its end by the real daemon."""
+    done = import_to_end(services, lambda: _put(services, _new_keys(objects)), objects, BUSY)
+    states = ", ".join(f"{count:,} {state}" for state, count in sorted(done.states.items()))
+    return "\n".join(
+        [
+            f"## {objects:,} new objects at once, to their end; {BUSY_SHARE:.0%} are of one workspace of ten",
+            f"- all in the ledger {done.noticed:.0f} s after the last was put",
+            f"- the other nine workspaces' ended after {done.others:.0f} s, all after {done.last:.0f} s"
+            f" ({60 * objects / done.last:.0f} a minute, {done.cpu:.2f} s of processors each)",
+            f"- {states}",
+            f"- {done.rows:,} rows in the table, {done.keys:,} different keys; {done.staging} staging tables",
+            f"- begun over 10 s after a younger one of their workspace: {done.late}",
+            f"- {len(done.ticks):,} ticks of the sensor, the slowest {max(done.ticks):.1f} s",
+        ]
+    )
+
+
+def _new_keys(objects: int) -> list[str]:
+    busy = int(objects * BUSY_SHARE)
+    return [f"uploads/{BUSY if n < busy else f'w{n % 9}'}/leads/{n:06}.csv" for n in range(objects)]
 
 
 def _drain(services: RunningServices, instance: DagsterInstance, objects: int) -> Drained:
@@ -152,7 +178,7 @@ def _drain(services: RunningServices, instance: DagsterInstance, objects: int) -
         ticks=ticks,
         slowest=slowest,
         in_order=_in_order(launched, order),
-        others_done=max(tick for tick, upload_id in launched if not upload_id.startswith("busy/")),
+        others_done=max(tick for tick, upload_id in launched if not upload_id.startswith(f"{BUSY}/")),
     )
 
 
@@ -249,7 +275,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--known", type=int, default=100_000, metavar="N", help="known objects, 0: none (%(default)s)")
     add("--stub", action="store_true", help="known objects from a stub of the listing, without a server")
     add("--new", type=int, default=10_000, metavar="N", help="new objects at once, 0: none (%(default)s)")
-    add("--daemon", action="store_true", help="run the whole pipeline instead")
+    add("--to-end", action="store_true", help="have the real daemon import the new objects to their end")
+    add("--daemon", action="store_true", help="large and small files through the real daemon instead")
     add("--megabytes", type=int, default=500, metavar="N", help="size of each large file (%(default)s)")
     add("--small", type=int, default=1000, metavar="N", help="number of small files (%(default)s)")
     add("--repeat", type=int, default=3, metavar="N", help="times that ten rows are put (%(default)s)")

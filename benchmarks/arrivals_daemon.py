@@ -17,7 +17,6 @@ from rich.console import Console
 from benchmarks.in_dagster import RunningDagster, running_dagster
 from benchmarks.leads_file import generate
 from import_pipeline.orchestration.control import open_instance, set_pool_limits
-from import_pipeline.orchestration.sensors import SENSOR_NAME
 from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.services.running import RunningServices
 from import_pipeline.storage.bucket import Bucket, s3_client
@@ -88,7 +87,7 @@ def _load(dagster: RunningDagster, files: list[Path], small: int, repeat: int) -
         small_seconds = time.monotonic() - began
         look.until(lambda: look.visible("large%") == len(files))
         large_seconds = time.monotonic() - began
-    return Loaded(one, small_seconds, large_seconds, _ticks(dagster))
+    return Loaded(one, small_seconds, large_seconds, dagster.tick_seconds())
 
 
 def _one(bucket: Bucket, look: "_Look", number: int) -> float:
@@ -142,11 +141,3 @@ class _Look:
     def _count(self, condition: str, *values: Any) -> int:
         row = self.conn.execute(f"SELECT count(*) FROM imports.uploads WHERE {condition}", values).fetchone()
         return int(row[0]) if row else 0
-
-
-def _ticks(dagster: RunningDagster) -> list[float]:
-    """Seconds of each tick of the sensor, its submissions included."""
-    with open_instance(dagster.settings, dagster.home) as instance:
-        (state,) = [s for s in instance.all_instigator_state() if s.instigator_name == SENSOR_NAME]
-        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id)
-        return [tick.end_timestamp - tick.timestamp for tick in ticks if tick.end_timestamp]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from benchmarks.leads_file import GeneratedFile
@@ -17,6 +18,7 @@ from benchmarks.memory import MemoryWatch, run_processes
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.local_pipeline import start_code_server
 from import_pipeline.orchestration.control import open_instance
+from import_pipeline.orchestration.sensors import SENSOR_NAME
 from import_pipeline.records import Counts
 from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.services.running import RunningServices
@@ -73,6 +75,25 @@ class RunningDagster:
     def check(self) -> None:
         """See that everything runs."""
         self.supervisor.check(self.services.processes)
+
+    def cpu_seconds(self) -> float:
+        """Seconds of processors of code server, daemon and all below them, those that ended included."""
+        own = [psutil.Process(process.pid) for process in self.supervisor.processes]
+        total = 0.0
+        for one in [*own, *(below for process in own for below in process.children(recursive=True))]:
+            try:
+                used = one.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            total += used.user + used.system + used.children_user + used.children_system
+        return total
+
+    def tick_seconds(self) -> list[float]:
+        """Seconds of each tick of the sensor, its submissions included."""
+        with open_instance(self.settings, self.home) as instance:
+            (state,) = [s for s in instance.all_instigator_state() if s.instigator_name == SENSOR_NAME]
+            ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id)
+            return [tick.end_timestamp - tick.timestamp for tick in ticks if tick.end_timestamp]
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass
 
-import psutil
 import psycopg
 
 from benchmarks.bench import Bench, say
@@ -51,11 +50,11 @@ def measure_many_small(bench: Bench, files: int, puts: int) -> ManySmall:
             done = import_by_dagster(dagster, bench.dataset, single, bench.new_workspace())
             waits.append(done.arrival_to_visible)
             say(f"{single.path.name} from put to visible", waits[-1])
-        before = _cpu(dagster)
+        before = dagster.cpu_seconds()
         for path in paths:
             bucket.upload_file(path, f"uploads/{workspace}/{bench.dataset.name}/{path.name}", {})
         first, last = _wait_for(dagster, workspace, files)
-        cpu = (_cpu(dagster) - before) / files
+        cpu = (dagster.cpu_seconds() - before) / files
     for path in paths:
         path.unlink()
     bench.empty()
@@ -82,16 +81,3 @@ def _wait_for(dagster: RunningDagster, workspace: str, files: int) -> tuple[floa
             dagster.check()
             time.sleep(LOOK_SECONDS)
     raise RuntimeError(f"not all files were in the table after {LIMIT_SECONDS} s")
-
-
-def _cpu(dagster: RunningDagster) -> float:
-    """Seconds of processors of code server, daemon and all below them, those that ended included."""
-    own = [psutil.Process(process.pid) for process in dagster.supervisor.processes]
-    total = 0.0
-    for one in [*own, *(below for process in own for below in process.children(recursive=True))]:
-        try:
-            used = one.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += used.user + used.system + used.children_user + used.children_system
-    return total
