@@ -2,24 +2,38 @@
 
 dagster-postgres opens a connection for every statement of a run and closes it again: a process of
 PostgreSQL and a password check, five milliseconds of CPU, for each of some hundred events of a run. Its web
-server keeps one (`optimize_for_webserver`); here every process does. Imported by all of them.
+server keeps one (`optimize_for_webserver`); here every process does, and asks PostgreSQL only what it has to:
+not before each statement whether it is there and whether it has a table or a column, nor after each event to
+notify those who listen, which nobody does. Imported by all of them.
 """
 
+import multiprocessing
+import selectors
 import time
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import psycopg2
+from dagster import EventLogEntry
 from dagster._core.storage.config import PostgresStorageConfig
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
 from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 # One stays open; threads that ask at the same time open more, for as long as they need them.
 KEPT_OPEN, MORE = 1, 40
 # Before firewalls forget a silent connection.
 RECYCLE_SECONDS = 300
+# A network that drops a connection without a word is noticed if it was not used for so long.
+SILENT_SECONDS = 1.0
+# What this process has seen databases have: URL, then what.
+_HAD: set[tuple[str, ...]] = set()
 # Dagster tries a connection six times in about a second; so PostgreSQL has half a minute to be there again.
 AWAY_SECONDS, LOOK_SECONDS = 5.0, 0.5
 
@@ -39,7 +53,14 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         inst_data: ConfigurableClassData | None = None,
         token_provider: Any = None,
     ):
-        super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
+        # A process of a run has its run from the tables; others make an instance for every run.
+        tables_are_there = (postgres_url, "tables") in _HAD or multiprocessing.parent_process() is not None
+        super().__init__(
+            postgres_url, should_autocreate_tables and not tables_are_there, inst_data, token_provider
+        )
+        if should_autocreate_tables:
+            _HAD.add((postgres_url, "tables"))
+        self._run_storage = _PooledRuns(postgres_url, False, token_provider=token_provider)
         self._event_log_storage = _PooledEventLog(postgres_url, False, token_provider=token_provider)
         engine = create_pg_engine(
             postgres_url,
@@ -48,9 +69,10 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             pool_size=KEPT_OPEN,
             max_overflow=MORE,
             pool_recycle=RECYCLE_SECONDS,
-            pool_pre_ping=True,
         )
         event.listen(engine, "do_connect", _Patience())
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", _require_alive)
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
             storage._engine = engine
 
@@ -89,8 +111,75 @@ class _Patience:
                 return connection
 
 
+def _note_use(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+    entry.info["used"] = time.monotonic()
+
+
+def _require_alive(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
+    """See that a kept connection is still one.
+
+    PostgreSQL that ends one says so, and its kernel does if it cannot: then there is something to read,
+    which between two statements there is not. It costs no statement.
+
+    Raises:
+        InvalidatePoolError: it was ended; the pool's others are as old.
+    """
+    if "used" not in entry.info:
+        return
+    silent = time.monotonic() - entry.info["used"] > SILENT_SECONDS
+    if connection.closed or _something_to_read(connection) or (silent and not _answers(connection)):
+        raise InvalidatePoolError
+
+
+def _something_to_read(connection: Any) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        return bool(selector.select(timeout=0))
+
+
+def _answers(connection: Any) -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except psycopg2.Error:
+        return False
+    return True
+
+
+def _once_true(method: Callable[..., bool]) -> Callable[..., bool]:
+    """Of a storage: what its database has once had is not asked for again, since no migration takes it away.
+
+    Dagster asks inside of other statements, over one more connection each time.
+    """
+
+    @wraps(method)
+    def answer(self: Any, *subject: str) -> bool:
+        asked = (self.postgres_url, method.__name__, *subject)
+        if asked not in _HAD and method(self, *subject):
+            _HAD.add(asked)
+        return asked in _HAD
+
+    return answer
+
+
+class _PooledRuns(PostgresRunStorage):
+    """Asks once for the columns that older versions did not have."""
+
+    has_run_stats_index_cols = _once_true(PostgresRunStorage.has_run_stats_index_cols)
+    has_backfill_id_column = _once_true(PostgresRunStorage.has_backfill_id_column)
+
+
 class _PooledEventLog(PostgresEventLogStorage):
-    """Lets go of the pool when the instance is disposed of."""
+    """Writes events as Dagster's other databases do, without a NOTIFY that no version still in use hears.
+
+    Asks once for what older versions did not have; lets go of the pool when the instance is disposed of.
+    """
+
+    has_table = _once_true(PostgresEventLogStorage.has_table)
+    has_asset_key_col = _once_true(PostgresEventLogStorage.has_asset_key_col)
+
+    def store_event(self, event: EventLogEntry) -> None:
+        SqlEventLogStorage.store_event(self, event)
 
     def dispose(self) -> None:
         super().dispose()

@@ -1,17 +1,21 @@
 """Dagster's storage keeps its connection open, replaces one that was dropped, lets go of it at the end."""
 
 import logging
+import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 from psycopg import sql
+from sqlalchemy import Engine, Inspector, event, text
 from sqlalchemy.exc import OperationalError
 
 from import_pipeline.orchestration import dagster_storage
+from import_pipeline.orchestration.dagster_storage import PooledPostgresStorage
 from import_pipeline.settings import DAGSTER_SCHEME, Settings
 from import_pipeline_tests.orchestration.test_control import add_run
 from import_pipeline_tests.waiting import wait_until
@@ -64,6 +68,111 @@ def test_a_connection_that_was_dropped_is_replaced_and_no_event_is_lost(
     assert backends(ask) not in ([], [first])
     assert len(deployed.all_logs(run.run_id)) == 1
     assert not [record for record in caplog.records if "Retrying" in record.message]
+
+
+def test_a_connection_in_use_is_not_asked_whether_it_is_there_and_a_silent_one_is(
+    deployed: DagsterInstance, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = deployed.get_run_by_id(add_run(deployed, "acme/a.csv@0", DagsterRunStatus.STARTED))
+    assert run is not None
+    answered: list[bool] = []
+
+    def note(connection: Any) -> bool:
+        answered.append(answers(connection))
+        return answered[-1]
+
+    answers = dagster_storage._answers
+    monkeypatch.setattr(dagster_storage, "_answers", note)
+    deployed.report_engine_event("at once", run)
+    assert not answered
+
+    (first,) = backends(ask)
+    monkeypatch.setattr(dagster_storage, "SILENT_SECONDS", 0.0)
+    deployed.report_engine_event("after a while", run)
+    assert answered
+    assert all(answered)
+    assert backends(ask) == [first]
+
+    # A network that drops a connection leaves nothing to read: only the question tells.
+    monkeypatch.setattr(dagster_storage, "_something_to_read", lambda _: False)
+    ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %(name)s")
+    wait_until(lambda: backends(ask) == [])
+    deployed.report_engine_event("after it was dropped", run)
+    assert False in answered
+    assert len(deployed.all_logs(run.run_id)) == 3
+
+
+def test_an_event_is_one_statement(deployed: DagsterInstance, ask: Ask) -> None:
+    run = deployed.get_run_by_id(add_run(deployed, "acme/a.csv@0", DagsterRunStatus.STARTED))
+    assert run is not None
+    deployed.report_engine_event("first", run)
+    engine = deployed.event_log_storage._engine  # type: ignore[attr-defined]
+    with statements(engine) as asked:
+        deployed.report_engine_event("second", run)
+    assert [statement.split()[:3] for statement in asked] == [["INSERT", "INTO", "event_logs"]]
+    ((last,),) = ask("SELECT query FROM pg_stat_activity WHERE datname = %(name)s")
+    assert last.startswith("INSERT INTO event_logs")
+
+
+def test_what_dagsters_database_has_is_asked_for_once_and_what_it_has_not_again(
+    deployed: DagsterInstance,
+) -> None:
+    storage: Any = deployed.event_log_storage
+    runs: Any = deployed.run_storage
+    assert storage.has_table("event_logs")
+    assert storage.has_asset_key_col("cached_status_data")
+    assert runs.has_run_stats_index_cols()
+    assert runs.has_backfill_id_column()
+    with statements(storage._engine) as asked:
+        assert storage.has_table("event_logs")
+        assert storage.has_asset_key_col("cached_status_data")
+        assert runs.has_run_stats_index_cols()
+        assert runs.has_backfill_id_column()
+        assert not asked
+
+        assert not storage.has_table("of_a_later_version")
+        with storage.index_connection() as conn:
+            conn.execute(text("CREATE TABLE of_a_later_version (id int)"))
+        assert storage.has_table("of_a_later_version")
+        assert not storage.has_asset_key_col("of_a_later_version")
+
+
+def test_tables_are_looked_for_once_in_a_process_and_not_in_one_of_a_run(
+    deployed: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = deployed.run_storage.postgres_url  # type: ignore[attr-defined]
+    looked: list[str] = []
+    listing = Inspector.get_table_names
+
+    def note(inspector: Inspector, *rest: Any, **more: Any) -> list[str]:
+        looked.append(str(inspector.engine.url.database))
+        return listing(inspector, *rest, **more)
+
+    monkeypatch.setattr(Inspector, "get_table_names", note)
+    PooledPostgresStorage(url)
+    assert not looked
+    monkeypatch.setattr(dagster_storage, "_HAD", set())
+    PooledPostgresStorage(url)
+    assert len(looked) == 3, "those of runs, events and schedules"
+    monkeypatch.setattr(dagster_storage, "_HAD", set())
+    monkeypatch.setattr(multiprocessing, "parent_process", multiprocessing.current_process)
+    PooledPostgresStorage(url)
+    assert len(looked) == 3
+
+
+@contextmanager
+def statements(engine: Engine) -> Iterator[list[str]]:
+    """What is asked of the database meanwhile."""
+    asked: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
