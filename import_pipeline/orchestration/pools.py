@@ -4,13 +4,21 @@ A default limit would be written by the first op that needs a slot, and two such
 fail runs (InFailedSqlTransaction on PostgreSQL storage).
 """
 
+import time
+from collections.abc import Sequence
+from functools import wraps
+
 from dagster import DagsterInstance
+from dagster._core.execution.plan.active import ActiveExecution
+from dagster._core.execution.plan.step import ExecutionStep
 
 from import_pipeline.orchestration.tags import PUBLISHING_POOL, STAGING_POOL
 
 CONNECTIONS_OF_AN_OP = 2
 # The sensor, a schedule, a person at the command line.
 CONNECTIONS_BESIDE_RUNS = 3
+# Dagster tries again for a slot after a second or more; a run that is cancelled meanwhile notices so soon.
+WAITING_SECONDS = 0.05
 
 
 def pool_limits(connections: int) -> dict[str, int]:
@@ -44,3 +52,25 @@ def ensure_pool_limits(instance: DagsterInstance, connections: int) -> None:
     for pool, limit in pool_limits(connections).items():
         if current.get(pool) != limit:
             storage.set_concurrency_slots(pool, limit)
+
+
+def sleep_while_waiting() -> None:
+    """Have this process's executors sleep when all that a run could do next waits for a slot of a pool.
+
+    Dagster's ask again at once: the in-process one means to sleep and always computes 0 seconds (see its
+    pull request 20367), the multiprocess one does not mean to. Each such run kept a core busy.
+    """
+    choose = ActiveExecution.get_steps_to_execute
+    if getattr(choose, "sleeps", False):
+        return
+
+    @wraps(choose)
+    def choose_or_sleep(self: ActiveExecution, limit: int | None = None) -> Sequence[ExecutionStep]:
+        steps = choose(self, limit)
+        slots = self._instance_concurrency_context
+        if not steps and not self._in_flight and slots is not None and slots.has_pending_claims():
+            time.sleep(WAITING_SECONDS)
+        return steps
+
+    choose_or_sleep.sleeps = True  # type: ignore[attr-defined]
+    ActiveExecution.get_steps_to_execute = choose_or_sleep  # type: ignore[method-assign]
