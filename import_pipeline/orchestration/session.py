@@ -41,16 +41,28 @@ class CheckedRows:
     duplicates: FoundDuplicates
 
 
+@dataclass(frozen=True)
+class RunFacts:
+    """What stays as it is while a run lasts: its partition, its token and what it works with."""
+
+    upload_id: str
+    token: Token
+    settings: Settings
+    database_url: str
+
+
 @dataclass
 class RunMemory:
     """What a run in one process need not read again.
 
     Attributes:
         recent: what was written or read lately, and will be read again.
+        facts: of the run, once its first step has asked for them.
         early: batches that were checked and staged while the file was split.
     """
 
     recent: Recent
+    facts: RunFacts | None = None
     early: EarlyBatches | None = None
 
 
@@ -120,38 +132,50 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
         Superseded: a newer run owns the upload.
         DatabaseUnavailable: the ledger does not answer.
     """
-    settings = load_settings()
     run = context.run
     give_memory_back_between_batches()
     give_way(run.tags)
-    record = context.instance.get_run_record_by_id(run.run_id)
-    token = Token(created=record.create_timestamp.timestamp() if record else 0.0, run_id=run.run_id)
-    attempt = run.root_run_id or run.run_id
-    upload_id = require_partition(context, dataset)
-    database_url = context.resources.database.url()
-    step = context.op_handle.name
     memory = _memory_of(run.run_id) if runs_in_one_process(run.run_config) else None
-    with closing(connect(database_url, application_name=f"import_pipeline {step}")) as connection:
+    facts = (memory and memory.facts) or _facts(context, dataset)
+    if memory is not None:
+        memory.facts = facts
+    attempt = run.root_run_id or run.run_id
+    step = context.op_handle.name
+    with closing(connect(facts.database_url, application_name=f"import_pipeline {step}")) as connection:
         with translated_errors(), connection.transaction():
-            claimed = claim(connection, upload_id, token, attempt)
-            running = running_seconds(connection, upload_id)
+            claimed = claim(connection, facts.upload_id, facts.token, attempt)
+            running = running_seconds(connection, facts.upload_id)
         yield Session(
             context=context,
             dataset=dataset,
-            settings=settings,
+            settings=facts.settings,
             bucket=Bucket(
-                context.resources.s3, settings.require_bucket(), recent=memory.recent if memory else None
+                context.resources.s3,
+                facts.settings.require_bucket(),
+                recent=memory.recent if memory else None,
             ),
-            database_url=database_url,
-            upload_id=upload_id,
-            token=token,
+            database_url=facts.database_url,
+            upload_id=facts.upload_id,
+            token=facts.token,
             attempt=attempt,
             step=step,
             claim=claimed,
             connection=connection,
-            until=time.monotonic() + settings.max_hours * 3600 - running,
+            until=time.monotonic() + facts.settings.max_hours * 3600 - running,
             run_memory=memory,
         )
+
+
+def _facts(context: OpExecutionContext, dataset: Dataset) -> RunFacts:
+    settings = load_settings()
+    run_id = context.run.run_id
+    record = context.instance.get_run_record_by_id(run_id)
+    return RunFacts(
+        upload_id=require_partition(context, dataset),
+        token=Token(created=record.create_timestamp.timestamp() if record else 0.0, run_id=run_id),
+        settings=settings,
+        database_url=context.resources.database.url(),
+    )
 
 
 @lru_cache(maxsize=1)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from botocore.client import BaseClient
-from dagster import AssetKey, DagsterEventType, DagsterRunStatus, RunsFilter
+from dagster import AssetKey, DagsterEventType, DagsterRunStatus, OpExecutionContext, RunsFilter
 
+from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.orchestration import batches, session, steps
 from import_pipeline.orchestration.executor import one_process, runs_in_one_process
+from import_pipeline.orchestration.session import RunFacts
 from import_pipeline_tests.orchestration.conftest import World
 
 LEADS = "E-mail;Nome;Valor estimado\nana@exemplo.com;Ana;1.234,56\nbruno@exemplo.com;Bruno;10,00\n"
@@ -52,15 +54,21 @@ def test_a_dropped_file_is_imported_reported_and_archived(world: World) -> None:
 def test_a_run_in_one_process_reads_no_record_and_no_batch_that_it_wrote(
     world: World, monkeypatch: pytest.MonkeyPatch, run_config: dict[str, Any]
 ) -> None:
-    read, given_back = list[str](), list[bool]()
+    read, given_back, facts = list[str](), list[bool](), list[RunFacts]()
     original, one = BaseClient._make_api_call, runs_in_one_process(run_config)
+    look_up = session._facts
 
     def noted(client: BaseClient, name: str, params: dict[str, Any]) -> Any:
         if name == "GetObject":
             read.append(params["Key"])
         return original(client, name, params)
 
+    def found(context: OpExecutionContext, dataset: Dataset) -> RunFacts:
+        facts.append(look_up(context, dataset))
+        return facts[-1]
+
     monkeypatch.setattr(session, "runs_in_one_process", lambda _: one)
+    monkeypatch.setattr(session, "_facts", found)
     monkeypatch.setattr(BaseClient, "_make_api_call", noted)
     monkeypatch.setattr(steps, "give_memory_back_at_once", lambda: given_back.append(True))
 
@@ -69,6 +77,7 @@ def test_a_run_in_one_process_reads_no_record_and_no_batch_that_it_wrote(
     assert KEY in read
     assert read.count(KEY) == (2 if one else 3), "its beginning, all of it, and again to split it"
     assert bool(given_back) is not one
+    assert (len(facts) == 1) is one, "once in a process"
     assert not [key for key in read if key.startswith("dagster/")]
     assert bool([key for key in read if "/batches/" in key or "/keys/" in key]) is not one
 
