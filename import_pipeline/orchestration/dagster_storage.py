@@ -15,11 +15,18 @@ from functools import wraps
 from typing import Any
 
 import psycopg2
-from dagster import EventLogEntry
+import sqlalchemy as sa
+from dagster import DagsterInstance, EventLogEntry
 from dagster._core.storage.config import PostgresStorageConfig
+from dagster._core.storage.event_log.schema import AssetKeyTable, SecondaryIndexMigrationTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+    PostgresScheduleStorage,
+)
 from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
@@ -32,6 +39,7 @@ KEPT_OPEN, MORE = 1, 40
 RECYCLE_SECONDS = 300
 # A network that drops a connection without a word is noticed if it was not used for so long.
 SILENT_SECONDS = 1.0
+MIGRATIONS = SecondaryIndexMigrationTable.c
 # What this process has seen databases have: URL, then what.
 _HAD: set[tuple[str, ...]] = set()
 # Dagster tries a connection six times in about a second; so PostgreSQL has half a minute to be there again.
@@ -62,6 +70,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             _HAD.add((postgres_url, "tables"))
         self._run_storage = _PooledRuns(postgres_url, False, token_provider=token_provider)
         self._event_log_storage = _PooledEventLog(postgres_url, False, token_provider=token_provider)
+        self._schedule_storage = _PooledSchedules(postgres_url, False, token_provider=token_provider)
         engine = create_pg_engine(
             postgres_url,
             token_provider,
@@ -71,8 +80,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             pool_recycle=RECYCLE_SECONDS,
         )
         event.listen(engine, "do_connect", _Patience())
-        event.listen(engine, "checkin", _note_use)
-        event.listen(engine, "checkout", _require_alive)
+        _look_after(engine)
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
             storage._engine = engine
 
@@ -109,6 +117,12 @@ class _Patience:
             else:
                 self._connected = True
                 return connection
+
+
+def _look_after(engine: sa.Engine) -> None:
+    """Have connections that ended while they were kept replaced before they are used."""
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", _require_alive)
 
 
 def _note_use(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
@@ -162,20 +176,57 @@ def _once_true(method: Callable[..., bool]) -> Callable[..., bool]:
     return answer
 
 
-class _PooledRuns(PostgresRunStorage):
+def ask_ahead(instance: DagsterInstance) -> None:
+    """Note all that an instance's database has, if it is one of ours, for this process and those it forks."""
+    runs, events = instance.run_storage, instance.event_log_storage
+    if not (isinstance(runs, _PooledRuns) and isinstance(events, _PooledEventLog)):
+        return
+    runs.has_run_stats_index_cols()
+    with events.index_connection() as conn:
+        schema = sa.inspect(conn)
+        had = {
+            "has_table": schema.get_table_names(),
+            "has_asset_key_col": [column["name"] for column in schema.get_columns(AssetKeyTable.name)],
+            "has_secondary_index": conn.scalars(
+                sa.select(MIGRATIONS.name).where(MIGRATIONS.migration_completed.is_not(None))
+            ).all(),
+        }
+    _HAD.update((events.postgres_url, method, subject) for method in had for subject in had[method])
+
+
+class _LookedAfter:
+    """A storage that replaces dead connections in the web server too, where it has an engine of its own.
+
+    As Dagster has it, the first launch after PostgreSQL was started again is an error, and its run, which is
+    recorded already, is launched once more when the monitoring has given it up.
+    """
+
+    _engine: sa.Engine
+
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        super().optimize_for_webserver(statement_timeout, pool_recycle, max_overflow)  # type: ignore[misc]
+        _look_after(self._engine)
+
+
+class _PooledSchedules(_LookedAfter, PostgresScheduleStorage):
+    """Nothing but looked after."""
+
+
+class _PooledRuns(_LookedAfter, PostgresRunStorage):
     """Asks once for the columns that older versions did not have."""
 
     has_run_stats_index_cols = _once_true(PostgresRunStorage.has_run_stats_index_cols)
     has_backfill_id_column = _once_true(PostgresRunStorage.has_backfill_id_column)
 
 
-class _PooledEventLog(PostgresEventLogStorage):
+class _PooledEventLog(_LookedAfter, PostgresEventLogStorage):
     """Writes events as Dagster's other databases do, without a NOTIFY that no version still in use hears.
 
     Asks once for what older versions did not have; lets go of the pool when the instance is disposed of.
     """
 
     has_table = _once_true(PostgresEventLogStorage.has_table)
+    has_secondary_index = _once_true(PostgresEventLogStorage.has_secondary_index)
     has_asset_key_col = _once_true(PostgresEventLogStorage.has_asset_key_col)
 
     def store_event(self, event: EventLogEntry) -> None:

@@ -1,4 +1,4 @@
-"""Whether a store deletes on condition: asked once a process, by deleting an object of ours.
+"""Whether a store deletes on condition: asked once by a process for all that it forks, by deleting an object.
 
 Some stores refuse `If-Match` on a delete, others ignore it and delete whatever is there. In either, an
 original cannot be told from a newer one at its key at the moment it goes, so it stays.

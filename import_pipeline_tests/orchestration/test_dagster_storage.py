@@ -102,6 +102,26 @@ def test_a_connection_in_use_is_not_asked_whether_it_is_there_and_a_silent_one_i
     assert len(deployed.all_logs(run.run_id)) == 3
 
 
+def test_the_web_server_replaces_connections_that_postgresql_dropped(
+    deployed: DagsterInstance, ask: Ask
+) -> None:
+    """It has three pools of its own; a launch uses two, the pages of sensors and schedules the third."""
+    deployed.optimize_for_webserver(statement_timeout=15_000, pool_recycle=3600, max_overflow=20)
+    run = deployed.get_run_by_id(add_run(deployed, "acme/a.csv@0", DagsterRunStatus.STARTED))
+    assert run is not None
+    deployed.report_engine_event("before", run)
+    assert deployed.all_instigator_state() == []
+    assert len(backends(ask)) == 3
+
+    ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %(name)s")
+    wait_until(lambda: backends(ask) == [])
+
+    deployed.report_engine_event("after", run)
+    assert deployed.all_instigator_state() == []
+    assert deployed.get_run_by_id(run.run_id) == run
+    assert len(deployed.all_logs(run.run_id)) == 2
+
+
 def test_an_event_is_one_statement(deployed: DagsterInstance, ask: Ask) -> None:
     run = deployed.get_run_by_id(add_run(deployed, "acme/a.csv@0", DagsterRunStatus.STARTED))
     assert run is not None

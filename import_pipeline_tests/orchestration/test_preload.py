@@ -1,21 +1,74 @@
 """What the fork server of steps and runs has ready before it forks."""
 
+import json
+import os
 import subprocess
 import sys
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance
+from dagster._core.storage.event_log.migration import ASSET_KEY_INDEX_COLS
+
+from import_pipeline.settings import Settings
 
 READY = """
-import gc, sys
+import gc, json, threading
+import psutil
 import import_pipeline.orchestration.preload
-from import_pipeline.flow.reports.page import page_template
 from babel import localedata
-print(gc.get_freeze_count() > 100_000, page_template.cache_info().currsize, sorted(localedata._cache))
+from import_pipeline.flow.reports.page import page_template
+from import_pipeline.orchestration import dagster_storage
+from import_pipeline.storage import conditions
+print(json.dumps({
+    "frozen": gc.get_freeze_count(), "templates": page_template.cache_info().currsize,
+    "languages": sorted(localedata._cache), "probed": conditions._KNOWN,
+    "connections": len(psutil.Process().net_connections()), "threads": threading.active_count(),
+    "had": [asked[1:] for asked in dagster_storage._HAD],
+}))
 """
 
 
+def loaded(environment: dict[str, str]) -> dict[str, Any]:
+    """What a process has that did as the fork server does."""
+    done = subprocess.run(
+        [sys.executable, "-c", READY],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    return dict(json.loads(done.stdout))
+
+
 def test_the_fork_server_has_the_reports_page_and_languages_ready_and_its_objects_frozen() -> None:
-    done = subprocess.run([sys.executable, "-c", READY], check=True, capture_output=True, text=True)
-    frozen, templates, languages = done.stdout.split(maxsplit=2)
-    assert frozen == "True"
-    assert templates == "1"
-    assert "'en" in languages
-    assert "'pt" in languages
+    ready = loaded({})
+    assert ready["frozen"] > 100_000
+    assert ready["templates"] == 1
+    assert {"en", "pt"} <= set(ready["languages"])
+
+
+def test_the_fork_server_has_asked_store_and_dagsters_database_and_is_connected_to_neither(
+    settings: Settings, deployed: DagsterInstance
+) -> None:
+    ready = loaded({"DAGSTER_HOME": str(settings.home / "dagster")})
+    assert ready["probed"] == {settings.aws_endpoint_url: True}
+    for asked in (["has_table", "event_logs"], ["has_table", "asset_event_tags"],
+                  ["has_asset_key_col", "cached_status_data"], ["has_run_stats_index_cols"],
+                  ["has_secondary_index", ASSET_KEY_INDEX_COLS]):  # fmt: skip
+        assert asked in ready["had"]
+    assert ready["connections"] == 0
+    assert ready["threads"] == 1
+
+
+@pytest.mark.parametrize(
+    "environment", [{"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, {"IMPORT_PIPELINE_BUCKET": ""}]
+)
+def test_a_fork_server_that_cannot_ask_the_store_works_all_the_same(
+    settings: Settings, environment: dict[str, str]
+) -> None:
+    assert settings.aws_endpoint_url not in environment.values()
+    ready = loaded({**environment, "DAGSTER_HOME": str(settings.home)})
+    assert ready["probed"] == {}
+    assert ready["had"] == []
+    assert ready["frozen"] > 100_000
