@@ -38,8 +38,10 @@ SECONDS = 600.0
 HELD_SECONDS = 10.0
 # Dagster's own retry comes within a few seconds; a person does not wait longer than this.
 IDLE_SECONDS = 12.0
+QUIET_SECONDS = 5.0
+LAUNCHES = 4  # of an upload whose runs end by other cases' kills
 VARIANTS = [(d, p) for d in ("customers", "readings") for p in ("one", "many")]
-RETRY_TAG = "dagster/retry_number"
+RETRY_TAG, RETRIED_TAG = "dagster/retry_number", "dagster/auto_retry_run_id"
 
 T = TypeVar("T")
 
@@ -93,15 +95,7 @@ class DaemonLane:
         strike = self.moments[case.dataset, case.processes].strike(case)
         folder.place(case.workspace, strike.order)
         self._drop(case.workspace, case.dataset, case.processes)
-        wait_until(
-            lambda: (
-                folder.reached(case.workspace)
-                or self._is(case.workspace, case.dataset, "reported_at")
-                or self._has_failed(case)
-            ),
-            SECONDS,
-        )
-        reached = folder.reached(case.workspace)
+        reached = self._until_reached(case)
         if reached is None:
             return None
         outcome.killed, outcome.moment = True, f"{reached.moment} {reached.label}"
@@ -116,6 +110,27 @@ class DaemonLane:
         if case.by == "time":
             outcome.after_commit = self._is(case.workspace, case.dataset, "published_at")
         return reached
+
+    def _until_reached(self, case: Case) -> Reached | None:
+        """Until the moment has come; None if the upload is done without it."""
+        folder = self.scene.folder
+        for _ in range(LAUNCHES):
+            wait_until(
+                lambda: (
+                    folder.reached(case.workspace)
+                    or self._is(case.workspace, case.dataset, "reported_at")
+                    or self._has_failed(case)
+                ),
+                SECONDS,
+            )
+            reached = folder.reached(case.workspace)
+            if reached is not None:
+                return reached
+            if self._is(case.workspace, case.dataset, "reported_at"):
+                break
+            self._launch(case, "fresh")  # whose run may come to the moment yet
+        folder.let_go(case.workspace)
+        return None
 
     def _kill(self, case: Case, reached: Reached) -> None:
         scene, folder = self.scene, self.scene.folder
@@ -175,10 +190,13 @@ class DaemonLane:
             if at_work or orphan:
                 idle_since = None
                 continue
-            if self._is(case.workspace, case.dataset, "reported_at"):
-                return
             idle_since = idle_since or time.monotonic()
             waited = time.monotonic() - idle_since
+            if self._is(case.workspace, case.dataset, "reported_at"):
+                # Dagster may be about to retry a run that failed beside the one that reported.
+                if waited > QUIET_SECONDS or self._has_succeeded(case):
+                    return
+                continue
             # A run of ours is launched once; if it did not do, and Dagster does nothing, another.
             if waited > (3.0 if case.recovery in ("re_execution", "fresh") else IDLE_SECONDS):
                 self._help(case)
@@ -245,6 +263,11 @@ class DaemonLane:
         rows = self._uploads(case.workspace, case.dataset)
         failed = bool(rows) and rows[0]["state"] in ("failed", "cancelled")
         return failed and not self._at_work(case.workspace, case.dataset)
+
+    def _has_succeeded(self, case: Case) -> bool:
+        """Whether every run of the upload but those that a retry followed did."""
+        runs = self._runs(case.workspace, case.dataset)
+        return all(run.status.value != "FAILURE" or RETRIED_TAG in run.tags for run in runs)
 
     def _runs(self, workspace: str, dataset: str) -> Sequence[DagsterRun]:
         rows = self._uploads(workspace, dataset)
