@@ -37,7 +37,7 @@ test: $(STAMP) ## the tests (8 minutes at most on 2 cores)
 test-all: $(STAMP) ## the tests and the slow ones
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-torture: $(STAMP) ## kill everything, everywhere (about an hour); nothing may be lost, nothing come twice
+torture: $(STAMP) ## kill everything, everywhere (about half an hour); nothing may be lost, nothing come twice
 	@$(BIN)/python -m import_pipeline_tests.torture
 
 check: $(STAMP) ## lint, types, and whether the definitions load

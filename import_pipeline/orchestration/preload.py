@@ -51,6 +51,8 @@ def _ask_dagsters_database() -> None:
 for ask in (_ask_the_store, _ask_dagsters_database):
     with suppress(Exception):  # else there is no fork server; the step that needs what is lacking says so
         ask()
+for job in import_pipeline.definitions.defs.get_repository_def().get_all_jobs():
+    _ = job.run_config_schema  # kept by the job, as the job is by the definitions
 page_template()
 for locale in LOCALES.values():  # Babel reads them when it first needs them
     format_datetime(locale=locale)

@@ -17,6 +17,7 @@ import gc, json, threading
 import psutil
 import import_pipeline.orchestration.preload
 from babel import localedata
+from import_pipeline.definitions import defs
 from import_pipeline.flow.reports.page import page_template
 from import_pipeline.orchestration import dagster_storage
 from import_pipeline.storage import conditions
@@ -24,6 +25,8 @@ print(json.dumps({
     "frozen": gc.get_freeze_count(), "templates": page_template.cache_info().currsize,
     "languages": sorted(localedata._cache), "probed": conditions._KNOWN,
     "connections": len(psutil.Process().net_connections()), "threads": threading.active_count(),
+    "jobs": {job.name: job._run_config_schema is not None
+             for job in defs.get_repository_def().get_all_jobs()},
     "had": [asked[1:] for asked in dagster_storage._HAD],
 }))
 """
@@ -41,11 +44,13 @@ def loaded(environment: dict[str, str]) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def test_the_fork_server_has_the_reports_page_and_languages_ready_and_its_objects_frozen() -> None:
+def test_the_fork_server_has_jobs_page_and_languages_ready_and_its_objects_frozen() -> None:
     ready = loaded({})
     assert ready["frozen"] > 100_000
     assert ready["templates"] == 1
     assert {"en", "pt"} <= set(ready["languages"])
+    assert ready["jobs"]["import_leads"]
+    assert all(ready["jobs"].values())
 
 
 def test_the_fork_server_has_asked_store_and_dagsters_database_and_is_connected_to_neither(
