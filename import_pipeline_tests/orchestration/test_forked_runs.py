@@ -34,6 +34,7 @@ def test_run_workers_are_forked_stopped_and_missed_when_they_die(
         wait_until(lambda: now(deployed, second).status == DagsterRunStatus.FAILURE, 60)
 
         fork_server.kill()
+        wait_until(lambda: not fork_server.is_running() or fork_server.status() == psutil.STATUS_ZOMBIE)
         third = launched(deployed, client)
         assert _worker(deployed, third).parent() != fork_server
         assert deployed.run_launcher.check_run_worker_health(third).status == WorkerStatus.RUNNING
