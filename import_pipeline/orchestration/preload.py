@@ -39,7 +39,8 @@ from import_pipeline.storage.conditions import deletes_on_condition
 def _ask_the_store() -> None:
     SharedS3Resource().get_client()
     # Over connections of its own, which no forked process has: two of them would read each other's answers.
-    with closing(s3_client(settings := load_settings())) as client:
+    # A store that is away holds no run up: the step that needs it waits for it, and says so.
+    with closing(s3_client(settings := load_settings(), attempts=1)) as client:
         deletes_on_condition(client, settings.require_bucket())
 
 

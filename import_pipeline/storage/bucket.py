@@ -29,6 +29,7 @@ from import_pipeline.storage.store import LEAN_PARQUET, OCTETS, missing
 
 MIB = 1024**2
 CHUNK_BYTES = 8 * MIB
+ATTEMPTS = 5
 RESUMES = 4
 BROKEN_BODY = (IncompleteReadError, ResponseStreamingError, ReadTimeoutError)
 PARQUET = "application/vnd.apache.parquet"
@@ -36,7 +37,7 @@ WRITES = ("PutObject", "CopyObject", "CreateMultipartUpload")
 NOT_THERE = (404, 405)  # 405: the version is a delete marker
 
 
-def s3_client(settings: Settings) -> Any:
+def s3_client(settings: Settings, *, attempts: int = ATTEMPTS) -> Any:
     """A boto3 client for the store of `settings`: signature v4, short time-outs, standard retries.
 
     Whatever it writes has a checksum, which the store compares, and is encrypted with the settings' key.
@@ -53,7 +54,7 @@ def s3_client(settings: Settings) -> Any:
             signature_version="s3v4",
             connect_timeout=5,
             read_timeout=60,
-            retries={"mode": "standard", "max_attempts": 5},
+            retries={"mode": "standard", "max_attempts": attempts},
             max_pool_connections=16,
             request_checksum_calculation="when_supported",
             s3={"addressing_style": "path"} if settings.aws_endpoint_url else {},
