@@ -16,8 +16,6 @@ from rich.console import Console
 
 from benchmarks.in_dagster import RunningDagster, running_dagster
 from benchmarks.leads_file import generate
-from import_pipeline.orchestration.control import open_instance, set_pool_limits
-from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.services.running import RunningServices
 from import_pipeline.storage.bucket import Bucket, s3_client
 
@@ -46,9 +44,6 @@ class Loaded:
 
 def measure_daemon(services: RunningServices, megabytes: int, small: int, repeat: int) -> str:
     """Put large and small files, then ten rows `repeat` times, and wait until all are imported."""
-    settings = services.settings
-    with open_instance(settings, prepare_dagster_home(settings.home)) as instance:
-        set_pool_limits(instance, settings)
     rows = megabytes * ROWS_A_MEGABYTE
     files = [generate(Path.cwd(), rows, seed=seed).path for seed in range(1, len(LARGE_FILES) + 1)]
     with running_dagster(services) as dagster:

@@ -10,8 +10,6 @@ from rich.console import Console
 
 from benchmarks.in_dagster import RunningDagster, running_dagster
 from import_pipeline.ledger.states import UNSTARTED_STATES
-from import_pipeline.orchestration.control import open_instance, set_pool_limits
-from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.services.running import RunningServices
 
 LOOK_SECONDS, TELL_SECONDS, STALLED_SECONDS = 1.0, 60.0, 300.0
@@ -68,13 +66,8 @@ def import_to_end(services: RunningServices, put: Callable[[], None], files: int
     Raises:
         RuntimeError: nothing has ended for `STALLED_SECONDS`.
     """
-    settings = services.settings
-    with open_instance(settings, prepare_dagster_home(settings.home)) as instance:
-        set_pool_limits(instance, settings)
-    with (
-        running_dagster(services) as dagster,
-        psycopg.connect(settings.require_owner_database_url(), autocommit=True) as conn,
-    ):
+    url = services.settings.require_owner_database_url()
+    with running_dagster(services) as dagster, psycopg.connect(url, autocommit=True) as conn:
         before = dagster.cpu_seconds()
         put()
         noticed, others, last = _wait(dagster, conn, files, busy)

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import psycopg
@@ -48,7 +48,7 @@ class RunFacts:
     upload_id: str
     token: Token
     settings: Settings
-    database_url: str
+    database_url: str = field(repr=False)
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Session:
     dataset: Dataset
     settings: Settings
     bucket: Bucket
-    database_url: str
+    database_url: str = field(repr=False)
     upload_id: str
     token: Token
     attempt: str

@@ -193,8 +193,7 @@ class DaemonLane:
             idle_since = idle_since or time.monotonic()
             waited = time.monotonic() - idle_since
             if self._is(case.workspace, case.dataset, "reported_at"):
-                # Dagster may be about to retry a run that failed beside the one that reported.
-                if waited > QUIET_SECONDS or self._has_succeeded(case):
+                if waited > QUIET_SECONDS or not self._may_be_retried(case):
                     return
                 continue
             # A run of ours is launched once; if it did not do, and Dagster does nothing, another.
@@ -264,10 +263,10 @@ class DaemonLane:
         failed = bool(rows) and rows[0]["state"] in ("failed", "cancelled")
         return failed and not self._at_work(case.workspace, case.dataset)
 
-    def _has_succeeded(self, case: Case) -> bool:
-        """Whether every run of the upload but those that a retry followed did."""
+    def _may_be_retried(self, case: Case) -> bool:
+        """Whether Dagster may be about to retry a run that failed, perhaps beside the one that reported."""
         runs = self._runs(case.workspace, case.dataset)
-        return all(run.status.value != "FAILURE" or RETRIED_TAG in run.tags for run in runs)
+        return any(run.status.value == "FAILURE" and RETRIED_TAG not in run.tags for run in runs)
 
     def _runs(self, workspace: str, dataset: str) -> Sequence[DagsterRun]:
         rows = self._uploads(workspace, dataset)
