@@ -11,8 +11,8 @@ from dagster._config import Enum, EnumValue
 from import_pipeline.orchestration.tags import LANE, LARGE
 
 PRELOAD = ["import_pipeline.orchestration.preload"]
-# Of ten rows beside large files on two busy cores: visible after 12 s at this niceness, 12 to 45 s at 0.
-NICENESS = 10
+# Every run gives way to what notices files and launches runs; runs of large files to those of small ones.
+NICENESS, LARGE_NICENESS = 5, 15
 
 
 def build_executor(processes: str) -> ExecutorDefinition:
@@ -62,10 +62,15 @@ def runs_in_one_process(run_config: Mapping[str, Any]) -> bool:
 
 
 def give_way(tags: Mapping[str, str]) -> None:
-    """Let the processes of small files go first, if this one works for a run of the lane `large`.
+    """Let sensor, daemon and UI go before this run, and runs of small files before those of large ones.
 
     Lanes keep places in the queue; on a machine whose cores are all at work, a small file would still wait
-    for its share of them. Only a process that was started for a run or a step is changed: it ends with it.
+    for its share of them, and the sensor for that of ten runs. Only a process that was started for a run or
+    a step is changed: it ends with it.
+
+    Args:
+        tags: the run's.
     """
-    if tags.get(LANE) == LARGE and multiprocessing.parent_process() is not None:
-        os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    if multiprocessing.parent_process() is not None:
+        niceness = LARGE_NICENESS if tags.get(LANE) == LARGE else NICENESS
+        os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))

@@ -22,8 +22,8 @@ from import_pipeline.storage.places import UPLOADS
 # A slice of a listing: the tick that holds it stays under 20 s and 300 MB.
 LISTED_OBJECTS = 25_000
 PAGE = 1_000
-LISTING_SECONDS = 10.0
-NOTICING_SECONDS = 15.0  # with the recording of what is new
+LISTING_SECONDS = 5.0
+NOTICING_SECONDS = 10.0  # with the recording of what is new
 
 
 @dataclass(frozen=True)
