@@ -40,6 +40,8 @@ class NoticedSlice:
 
     Attributes:
         new: uploads that the ledger did not know; `listed`: objects seen.
+        seconds: of listing them and asking about them. Recording what is new is not in it: it happens once
+            and says nothing of how long the next listing will take.
         pace: with this slice.
     """
 
@@ -60,13 +62,13 @@ def notice_listed(
     began = time.monotonic()
     listing = _list_slice(bucket, pace.after, began + LISTING_SECONDS)
     unknown = set(unknown_identities(conn, [one for page in listing.pages for one in page.identities]))
+    seconds = time.monotonic() - began
     new, after = 0, listing.after
     for page in listing.pages:
         new += record_new(conn, list(page.of(unknown)), importable)
         if time.monotonic() > began + NOTICING_SECONDS and page is not listing.pages[-1]:
             after = page.last  # what follows is listed again by the next tick
             break
-    seconds = time.monotonic() - began
     return NoticedSlice(new, listing.count, seconds, pace.listed(time.time(), seconds, after))
 
 

@@ -1,10 +1,14 @@
 """A listing in slices: every object is seen once, whatever a slice holds; what is new is recorded."""
 
+import time
+from types import SimpleNamespace
+from typing import Any
+
 import psycopg
 import pytest
 
 from import_pipeline.flow.arrivals import noticing
-from import_pipeline.flow.arrivals.noticing import Importable, notice_listed
+from import_pipeline.flow.arrivals.noticing import Importable, notice_listed, record_new
 from import_pipeline.flow.arrivals.pace import Pace
 from import_pipeline.storage.bucket import Bucket
 
@@ -72,6 +76,24 @@ def test_what_a_slice_has_no_time_to_record_is_recorded_by_the_next_ones(
 
     assert max(found) <= 2
     assert sum(found) == len(recorded(conn)) == len(KEYS) - 1
+
+
+def test_recording_what_is_new_does_not_put_the_next_listing_off(
+    bucket: Bucket, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=lambda: clock.now, time=time.time, now=0.0)
+
+    def record_slowly(*asked: Any) -> int:
+        clock.now += 100
+        return record_new(*asked)
+
+    monkeypatch.setattr(noticing, "time", clock)
+    monkeypatch.setattr(noticing, "record_new", record_slowly)
+
+    done = notice_listed(conn, bucket, IMPORTABLE, Pace())
+
+    assert (clock.now, done.new) == (100, len(KEYS) - 1)
+    assert done.pace.wait(time.time(), interval=5, queue=False) == 0
 
 
 def test_a_known_object_is_asked_about_and_not_recorded_again(
