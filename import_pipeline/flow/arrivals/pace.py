@@ -1,7 +1,8 @@
 """When the bucket is listed: what the sensor remembers from tick to tick, and pure decisions on it.
 
 A listing costs time with every object that lies under `uploads/`, known or new. So a long one is done
-in slices, one a tick, and the longer it took, the longer the pause after it.
+in slices, one a tick, and the longer it took, the longer the pause after it. One slow listing alone says
+nothing of the next: a store that was busy for some seconds is not a bucket full of objects.
 """
 
 from dataclasses import dataclass, replace
@@ -19,12 +20,14 @@ class Pace:
     Attributes:
         ended: when the last whole one ended, seconds since 1970; None: there was none yet.
         seconds: what it took, over all its slices.
+        before: what the one before it took; None: there was none.
         after: the key at which an unfinished one goes on; None: none is unfinished.
         spent: seconds that the unfinished one took so far.
     """
 
     ended: float | None = None
     seconds: float = 0.0
+    before: float | None = None
     after: str | None = None
     spent: float = 0.0
 
@@ -37,7 +40,8 @@ class Pace:
         """
         if queue:
             return LONGEST_PAUSE_SECONDS
-        stretched = PAUSE_TIMES * self.seconds
+        usual = self.seconds if self.before is None else min(self.seconds, self.before)
+        stretched = PAUSE_TIMES * usual
         return min(stretched, LONGEST_PAUSE_SECONDS) if stretched > interval else 0.0
 
     def wait(self, now: float, *, interval: float, queue: bool) -> float:
@@ -51,7 +55,7 @@ class Pace:
         spent = self.spent + took
         if after is not None:
             return replace(self, after=after, spent=spent)
-        return Pace(ended=now, seconds=spent)
+        return Pace(ended=now, seconds=spent, before=None if self.ended is None else self.seconds)
 
 
 _CURSOR = TypeAdapter(Pace)

@@ -8,7 +8,12 @@ from import_pipeline.flow.arrivals.pace import LONGEST_PAUSE_SECONDS, Pace, read
 
 numbers = st.floats(0, 1e9)
 paces = st.builds(
-    Pace, ended=st.none() | numbers, seconds=numbers, after=st.none() | st.text(), spent=numbers
+    Pace,
+    ended=st.none() | numbers,
+    seconds=numbers,
+    before=st.none() | numbers,
+    after=st.none() | st.text(),
+    spent=numbers,
 )
 
 
@@ -27,6 +32,18 @@ def test_the_pause_is_three_times_what_the_listing_took(took: float, pause: floa
     pace = Pace().listed(1_000, took, None)
     assert wait(pace, 1_000) == pause
     assert wait(pace, 1_000 + pause) == 0
+
+
+@pytest.mark.parametrize(
+    ("listings", "pause"), [((0.5, 7), 0), ((7, 0.5), 0), ((7, 8), 21), ((8, 7), 21), ((0.5, 7, 8), 21)]
+)
+def test_one_slow_listing_alone_puts_the_next_one_off_by_no_more_than_the_one_before(
+    listings: tuple[float, ...], pause: float
+) -> None:
+    pace = Pace()
+    for took in listings:
+        pace = pace.listed(990, took / 2, "uploads/m").listed(1_000, took / 2, None)
+    assert wait(pace, 1_000) == pause
 
 
 def test_beside_a_queue_the_bucket_is_listed_every_fifteen_minutes() -> None:
