@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := .venv-bench/.installed
+# Three on two cores: many tests wait for servers and daemons.
+WORKERS ?= 3
+SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Without byte code every process would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -32,10 +35,10 @@ dev: $(STAMP) ## start services, Dagster UI and sensor; Ctrl-C stops all of it
 	@$(BIN)/import-pipeline dev
 
 test: $(STAMP) ## the tests (8 minutes at most on 2 cores)
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not slow" $(SPREAD)
 
 test-all: $(STAMP) ## the tests and the slow ones
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest $(SPREAD)
 
 torture: $(STAMP) ## kill everything, everywhere (about half an hour); nothing may be lost, nothing come twice
 	@$(BIN)/python -m import_pipeline_tests.torture
