@@ -109,6 +109,11 @@ def draw_short(seed: int) -> list[Case]:
     ]
 
 
+def _where(dice: random.Random, stage: Stage) -> float:
+    """Anywhere in the stage; in its last one rather late: what others wrote is taken away there."""
+    return max(dice.random(), dice.random()) if stage == "report_upload" else dice.random()
+
+
 def _for_ever(
     dice: random.Random, cells: list[tuple[Stage, What]], count: int
 ) -> Iterator[tuple[Stage, What]]:
@@ -127,7 +132,7 @@ def _draw(dice: random.Random, number: int, stage: Stage, what: What, *, daemon:
         batch=dice.randint(1, BATCHES) if stage in MAPPED else 0,
         what=what,
         by="time" if dice.random() < 0.35 else "moment",
-        where=dice.random(),
+        where=_where(dice, stage),
         processes=processes,
         daemon=daemon,
         recovery=dice.choice((_AFTER_BY_DAEMON if daemon else _AFTER)[what]),
