@@ -139,7 +139,7 @@ class Dataset:
             refused; not applied under 20 rows.
         unknown_columns: what happens to headers that the model does not have; `keep` stores them
             as JSON in the column `extra`.
-        keep_original: archive the original after its import (else it is deleted).
+        keep_original: archive the original after its import (else it is deleted, though never by a dry run).
         timezone: IANA name; timestamps without a zone are read in it.
         personal_extra: whether the unknown columns kept in `extra` are masked like personal ones.
         defaults: sender's options assumed where neither sender nor evidence settles them.

@@ -29,7 +29,13 @@ from import_pipeline.orchestration.metadata import (
     rejected_metadata,
     unpublished_metadata,
 )
-from import_pipeline.orchestration.originals import deletable_original, settle_archive, warn_if_kept
+from import_pipeline.orchestration.originals import (
+    deletable_original,
+    delete_original,
+    is_kept,
+    settle_archive,
+    warn_if_kept,
+)
 from import_pipeline.orchestration.session import Session
 from import_pipeline.orchestration.tags import imported_key
 from import_pipeline.records import (
@@ -80,7 +86,7 @@ def report(
         seconds={"stage": sum(batch.seconds for batch in staged if batch.state == "staged")},
         facts={"run": session.context.run_id},
     )
-    own = session.claim.row.parent is None and session.dataset.keep_original
+    own = session.claim.row.parent is None and is_kept(session.dataset, published.state)
     moved = archive_original(session.bucket, opened, opened.source) if own else None
     warn_if_kept(session, moved)
     with session.ledger() as conn:
@@ -107,10 +113,12 @@ def finish(session: Session, opened: OpenedUpload, reported: ReportedUpload) -> 
     """
     with session.ledger() as conn:
         mark_reported(conn, session.upload_id, reported.prefix, session.token)
-        deletable = deletable_original(session, conn, opened)
-    if deletable is not None:
-        warn_if_kept(session, archive_original(session.bucket, opened, deletable, keep=False))
+        row = lock_owned(conn, session.upload_id, session.token)
+        deletable = deletable_original(session, conn, row)
+    gone = deletable is not None and delete_original(session, row, deletable)
     with session.ledger() as conn:
+        if gone:
+            mark_moved(conn, row.parent or row.upload_id, None)
         drop_staging(conn, replace(opened, token=session.token))
     session.bucket.delete_prefix(upload_staging_prefix(session.dataset.name, opened.short_id))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import ChecksumMismatch, ConcurrentChange, ObjectVanished, OverwrittenBeforeRead
 from import_pipeline.flow.arrivals.members import place_of_archive
 from import_pipeline.flow.arrivals.originals import (
@@ -24,8 +25,9 @@ from import_pipeline.language import told
 from import_pipeline.ledger.members import archive_of, lock_archive, member_states
 from import_pipeline.ledger.outcomes import mark_moved
 from import_pipeline.ledger.rows import UploadRow
+from import_pipeline.ledger.states import PUBLISHED_STATES
 from import_pipeline.orchestration.session import Session
-from import_pipeline.records import ListedObject, OpenedUpload
+from import_pipeline.records import ListedObject, OpenedUpload, UploadState
 
 
 @dataclass(frozen=True)
@@ -127,24 +129,40 @@ def warn_if_kept(session: Session, moved: MovedOriginal | None) -> None:
         )
 
 
-def deletable_original(
-    session: Session, conn: psycopg.Connection, opened: OpenedUpload
-) -> ListedObject | None:
+def is_kept(dataset: Dataset, state: UploadState) -> bool:
+    """Whether the original of an upload that ended in `state` goes to the archive.
+
+    After a dry run it does whatever the dataset says: nothing was loaded, and it may be all there is.
+    """
+    return dataset.keep_original or state == "checked"
+
+
+def deletable_original(session: Session, conn: psycopg.Connection, row: UploadRow) -> ListedObject | None:
     """The original, if its dataset keeps none and nobody needs it any more; the caller marked its report.
 
-    An archive is needed until every member is reported: a report may have to be written again from it.
+    Its rows are in the table, or those of the same bytes are. An archive is needed until every member is
+    reported: a report may have to be written again from it.
+
+    Args:
+        row: of the upload, as it is under the caller's lock.
     """
-    if session.dataset.keep_original:
+    if session.dataset.keep_original or row.state not in (*PUBLISHED_STATES, "duplicate_file"):
         return None
-    row = session.claim.row
     if row.parent is None:
-        return opened.source
+        return locate_original(session.bucket, row)
     archive = lock_archive(conn, row.parent)
     if archive is None or _place(session, conn, archive) != "deleted":
         return None
     if not all(member.reported for member in member_states(conn, archive.upload_id)):
         return None
     return locate_original(session.bucket, archive)
+
+
+def delete_original(session: Session, row: UploadRow, original: ListedObject) -> bool:
+    """Delete what `deletable_original` found; whether it is gone."""
+    moved = archive_original(session.bucket, row, original, keep=False)
+    warn_if_kept(session, moved)
+    return moved.outcome != "kept"
 
 
 def _place(session: Session, conn: psycopg.Connection, archive: UploadRow) -> str:

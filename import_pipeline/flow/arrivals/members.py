@@ -66,7 +66,8 @@ def place_of_archive(states: Collection[UploadState], *, keep: bool) -> ArchiveP
     """Where an archive belongs: it stays until every member has its outcome.
 
     Quarantine if every member was refused; and if one was and the dataset keeps no originals, since a
-    refused file is never deleted: its sender may ask for another look.
+    refused file is never deleted: its sender may ask for another look. A dry run loaded nothing, so an
+    archive with a `checked` member is archived whatever the dataset keeps: it is still to be imported.
 
     Args:
         states: of all its members.
@@ -74,6 +75,8 @@ def place_of_archive(states: Collection[UploadState], *, keep: bool) -> ArchiveP
     """
     if not states or any(state not in FINAL_STATES for state in states):
         return "stays"
+    if "checked" in states:
+        return "archive"
     refused = [state == "refused" for state in states]
     if all(refused) or (any(refused) and not keep):
         return "quarantine"

@@ -67,7 +67,8 @@ def test_an_archive_stays_while_a_member_may_still_need_it(state: str) -> None:
     ("states", "kept", "not_kept"),
     [
         (["completed", "completed_with_rejects"], "archive", "deleted"),
-        (["checked"], "archive", "deleted"),
+        (["checked"], "archive", "archive"),
+        (["completed", "checked", "refused"], "archive", "archive"),
         (["duplicate_file", "undone"], "archive", "deleted"),
         (["completed", "refused"], "archive", "quarantine"),
         (["refused", "refused"], "quarantine", "quarantine"),
