@@ -60,13 +60,14 @@ def give_up(session: Session, error: DatasetChanged | TookTooLong) -> None:
         Superseded: a newer run owns the upload; nothing was written.
     """
     row = session.claim.row
-    session.bucket.delete_prefix(staging_prefix(session.dataset.name, row.short_id, session.attempt))
     with session.ledger() as conn:
         record_failed(conn, session.upload_id, error, session.token)
         drop_staging_of(conn, row.short_id, session.attempt)
         if isinstance(error, DatasetChanged) and row.attempts < MOST_ATTEMPTS:
             requeue(conn, [session.upload_id])
             add_event(conn, session.upload_id, "detected", "Its dataset was changed: it starts anew.")
+    # A re-execution has the same staging: only the run that owns the upload may clear it.
+    session.bucket.delete_prefix(staging_prefix(session.dataset.name, row.short_id, session.attempt))
 
 
 def room_for_copy(opened: OpenedUpload) -> int:

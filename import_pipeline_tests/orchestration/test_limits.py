@@ -2,21 +2,27 @@
 
 import threading
 from collections import namedtuple
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
 import psycopg
 import pytest
 
-from import_pipeline.errors import NoRoomOnDisk
+from import_pipeline.errors import NoRoomOnDisk, Superseded, TookTooLong
 from import_pipeline.flow.batches.sources.source import DISK_RESERVE
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.loading.publishing import publish_upload
+from import_pipeline.ledger.claims import claim
+from import_pipeline.ledger.connection import connect
 from import_pipeline.ledger.uploads import lock_table_of
 from import_pipeline.orchestration import failures, limits, steps
 from import_pipeline.orchestration.batches import check_one
+from import_pipeline.orchestration.session import Session
 from import_pipeline.orchestration.tags import TIMED_OUT
-from import_pipeline.records import InspectedFile, OpenedUpload
+from import_pipeline.records import InspectedFile, OpenedUpload, Token
+from import_pipeline.storage.bucket import Bucket
+from import_pipeline.storage.places import staging_prefix
 from import_pipeline_tests.orchestration.conftest import World
 from import_pipeline_tests.waiting import wait_until
 
@@ -155,6 +161,27 @@ def test_a_step_that_begins_after_the_longest_time_ends_the_import_itself(
     assert "IMPORT_PIPELINE_MAX_HOURS" in row["error_remedy"]
     assert left_in_staging(world) == []
     assert world.keys("uploads/") == [KEY]
+
+
+def test_an_older_run_that_gives_up_leaves_the_staging_of_its_re_execution(world: World) -> None:
+    """It deleted the objects before it found out that it owned nothing any more."""
+    upload_id = noticed(world)
+    with connect(world.settings.require_database_url()) as conn:
+        row = claim(conn, upload_id, Token(1.0, "first"), "first").row
+        claim(conn, upload_id, Token(2.0, "second"), "first")
+        conn.commit()
+        older = SimpleNamespace(
+            claim=SimpleNamespace(row=row), upload_id=upload_id, token=Token(1.0, "first"), attempt="first",
+            dataset=world.datasets["leads"], bucket=Bucket(world.s3, world.bucket),
+            ledger=lambda: nullcontext(conn),
+        )  # fmt: skip
+        staged = f"{staging_prefix('leads', row.short_id, 'first')}batches/0001.parquet"
+        world.put(staged, "of the second run")
+        with pytest.raises(Superseded):
+            limits.give_up(cast(Session, older), TookTooLong("It ran too long.", limit=1))
+
+    assert world.keys("staging/") == [staged]
+    assert world.upload(KEY)["state"] == "running"
 
 
 def test_a_published_upload_is_reported_however_long_it_took(
