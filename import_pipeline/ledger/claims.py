@@ -47,7 +47,8 @@ def claim(conn: psycopg.Connection, upload_id: str, token: Token, attempt: str) 
 
     Begun anew: `detected`, `queued`, and after their end `failed`, `cancelled`, `checked`, `undone`,
     `refused`, `duplicate_file`. A published one only gets its missing report, else nothing is
-    changed, also if it was undone before its report. A `running` one is taken over. Commits nothing.
+    changed, also if it was undone before its report. A `running` one is taken over. One that was ended or
+    sent back is not begun anew by the run that had it. Commits nothing.
 
     Args:
         token: of the run; `attempt`: its `root_run_id`.
@@ -114,7 +115,8 @@ def _action(row: UploadRow, token: Token, attempt: str) -> Action:
             f"Upload {row.upload_id!r} is ignored: {row.ignored_reason}",
             remedy="Add its dataset or workspace; the sensor then takes it up.",
         )
-    if own and row.state in (*UNSTARTED_STATES, "cancelled"):
+    # Nothing that its run waits for ends an upload: it took too long, or Dagster saw the run end.
+    if own and row.state in ENDED_STATES:
         raise _superseded(row, f"It is {row.state} now.")
     if row.state in (*PUBLISHED_STATES, "expanded"):
         return "report" if row.reported_at is None else "nothing"

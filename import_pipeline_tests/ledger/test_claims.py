@@ -190,8 +190,14 @@ def test_an_orphan_of_a_run_that_was_ended_is_stopped(conn, state):
     upload_id = add(conn)
     claim(conn, upload_id, token(1), "attempt1")
     move(conn, upload_id, state)
-    with pytest.raises(Superseded, match=state):
-        guard(conn, upload_id, token(1))
+    for call in (
+        lambda: claim(conn, upload_id, token(1), "attempt1"),
+        lambda: guard(conn, upload_id, token(1)),
+    ):
+        with pytest.raises(Superseded, match=state):
+            call()
+    assert get_upload(conn, upload_id).state == state
+    assert claim(conn, upload_id, token(2), "attempt1").action == "import", "a re-execution goes on"
 
 
 def test_an_orphan_cannot_take_back_an_upload_that_waits_for_its_next_launch(conn):

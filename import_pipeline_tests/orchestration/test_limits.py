@@ -143,9 +143,10 @@ def test_a_publish_that_hangs_is_stopped_and_fails_once_its_transaction_is_gone(
     assert world.sql("SELECT count(*) AS n FROM leads") == [{"n": 0}]
 
 
-def test_a_step_that_begins_after_the_longest_time_ends_the_import_itself(
+def test_a_step_that_begins_after_the_longest_time_ends_the_import_itself_and_no_other_step_revives_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The run's next batch took the upload back, and it failed for another reason."""
     upload_id = noticed(world)
 
     def slow(*args: Any, **kwargs: Any) -> Any:
@@ -154,13 +155,15 @@ def test_a_step_that_begins_after_the_longest_time_ends_the_import_itself(
         return done
 
     monkeypatch.setattr(steps, "split_file", slow)
-    assert not world.launch(upload_id)
+    assert not world.launch(upload_id, rows_per_batch=10)
+    world.tick(run=False)
 
     row = world.upload(KEY)
     assert (row["state"], row["error_code"]) == ("failed", "took_too_long")
     assert "IMPORT_PIPELINE_MAX_HOURS" in row["error_remedy"]
     assert left_in_staging(world) == []
     assert world.keys("uploads/") == [KEY]
+    assert world.sql("SELECT state FROM imports.attempts") == [{"state": "failed"}]
 
 
 def test_an_older_run_that_gives_up_leaves_the_staging_of_its_re_execution(world: World) -> None:
