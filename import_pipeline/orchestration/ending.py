@@ -16,7 +16,7 @@ from import_pipeline.flow.arrivals.originals import (
 )
 from import_pipeline.flow.loading.counting import count_in_table
 from import_pipeline.flow.loading.outcomes import read_outcomes
-from import_pipeline.flow.loading.staging import drop_staging
+from import_pipeline.flow.loading.staging import drop_staging, drop_staging_of
 from import_pipeline.flow.reports.writing import WrittenReport, write_refusal, write_reports
 from import_pipeline.ledger.claims import guard, lock_owned
 from import_pipeline.ledger.outcomes import mark_moved, mark_reported, note_error, record_refused
@@ -45,7 +45,7 @@ from import_pipeline.records import (
     PublishedUpload,
     SplitUpload,
 )
-from import_pipeline.storage.places import upload_staging_prefix
+from import_pipeline.storage.places import staging_prefix
 
 PUBLISHED = ("completed", "completed_with_rejects")
 
@@ -120,7 +120,8 @@ def finish(session: Session, opened: OpenedUpload, reported: ReportedUpload) -> 
         if gone:
             mark_moved(conn, row.parent or row.upload_id, None)
         drop_staging(conn, replace(opened, token=session.token))
-    session.bucket.delete_prefix(upload_staging_prefix(session.dataset.name, opened.short_id))
+        drop_staging_of(conn, row.short_id, str(row.attempt))
+    _delete_staged(session, row)
 
 
 def refuse(session: Session, error: PermanentImportError) -> None:
@@ -152,7 +153,19 @@ def refuse(session: Session, error: PermanentImportError) -> None:
         settle_archive(session, conn)
         mark_reported(conn, session.upload_id, written.prefix, session.token)
     session.context.log.info(f"Refused; the report is at {session.bucket.name}/{written.prefix}summary.html")
-    session.bucket.delete_prefix(upload_staging_prefix(session.dataset.name, row.short_id))
+    _delete_staged(session, row)
+
+
+def _delete_staged(session: Session, row: UploadRow) -> None:
+    """Delete what this attempt staged, and the one that published; a newer one may be at work already.
+
+    What other attempts left, the sweep takes.
+
+    Args:
+        row: as it was when this run still owned the upload.
+    """
+    for attempt in {session.attempt, str(row.attempt)}:
+        session.bucket.delete_prefix(staging_prefix(session.dataset.name, row.short_id, attempt))
 
 
 def _write_refusal(session: Session, row: UploadRow, error: PermanentImportError) -> WrittenReport:

@@ -11,6 +11,7 @@ from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import stage_batch
 from import_pipeline.orchestration import failures, steps
 from import_pipeline.orchestration.batches import check_one
+from import_pipeline.storage.bucket import Bucket
 from import_pipeline_tests.orchestration.conftest import World
 
 KEY = "uploads/acme/leads/leads.csv"
@@ -88,3 +89,33 @@ def test_an_upload_launched_twice_at_once_belongs_to_the_newer_run_and_the_older
     assert set(reasons(world, upload_id)) == {"superseded"}
     assert world.upload(KEY) == row, "the older run changed nothing"
     assert in_the_table(world) == [{"n": 30, "keys": 30}]
+
+
+def test_the_end_of_an_older_run_leaves_what_a_newer_one_staged(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its dry run is reported an upload may begin anew, while the older run still clears up."""
+    world.put(KEY, ROWS)
+    world.tick(run=False)
+    upload_id = world.upload(KEY)["upload_id"]
+    held = Held(publish_upload, False)
+    newer: list[bool] = []
+    thread = threading.Thread(target=lambda: newer.append(world.launch(upload_id)))
+    deleted = Bucket.delete_prefix
+
+    def delete(bucket: Bucket, prefix: str) -> int:
+        if prefix.startswith("staging/") and not thread.ident:
+            monkeypatch.setattr(steps, "publish_upload", held)
+            thread.start()
+            assert held.reached.wait(60)
+        return deleted(bucket, prefix)
+
+    monkeypatch.setattr(Bucket, "delete_prefix", delete)
+    assert world.launch(upload_id, dry_run=True)
+    held.released.set()
+    thread.join(60)
+
+    row = world.upload(KEY)
+    assert newer == [True]
+    assert (row["state"], row["reported_at"] is None) == ("completed_with_rejects", False)
+    assert world.keys("staging/") == []
