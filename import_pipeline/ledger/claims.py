@@ -42,7 +42,9 @@ def fetch_upload(
         return cursor.execute(query, [upload_id]).fetchone()
 
 
-def claim(conn: psycopg.Connection, upload_id: str, token: Token, attempt: str) -> Claim:
+def claim(
+    conn: psycopg.Connection, upload_id: str, token: Token, attempt: str, *, reporting: bool = False
+) -> Claim:
     """Make this run the upload's owner: the first ledger call of any op of a run.
 
     Begun anew: `detected`, `queued`, and after their end `failed`, `cancelled`, `checked`, `undone`,
@@ -52,9 +54,12 @@ def claim(conn: psycopg.Connection, upload_id: str, token: Token, attempt: str) 
 
     Args:
         token: of the run; `attempt`: its `root_run_id`.
+        reporting: the op only reports: it begins nothing anew, and has nothing to do after the report,
+            whoever wrote it.
 
     Raises:
-        Superseded: a newer run owns the upload, or this one was ended or sent back.
+        Superseded: a newer run owns the upload, or this one was ended or sent back; nor is there
+            anything to report.
         PartitionMissing: the ledger does not know the upload, or ignores it.
     """
     seen = fetch_upload(conn, upload_id)
@@ -63,7 +68,9 @@ def claim(conn: psycopg.Connection, upload_id: str, token: Token, attempt: str) 
     row = _known(fetch_upload(conn, upload_id, lock="FOR NO KEY UPDATE"), upload_id)
     if row.token is not None and token < row.token:
         raise _superseded(row, "A newer run owns it.")
-    action = _action(row, token, attempt)
+    action: Action = "nothing" if reporting and row.reported_at is not None else _action(row, token, attempt)
+    if reporting and action == "import":
+        raise _superseded(row, f"It is {row.state} now.")
     taken_over = row.run_id if action == "import" and row.state == "running" else None
     if action == "import":
         _begin(conn, row, token, attempt)

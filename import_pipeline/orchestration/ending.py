@@ -1,14 +1,23 @@
 """The two ways an upload ends: reported with what became of its rows, or refused with the reason.
 
-Both may be repeated at any point: reports are overwritten, originals move once, staging goes last.
+Both may be repeated at any point: a report is overwritten until the ledger has it as written, originals
+move once, staging goes last.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import psycopg
 from dagster import AssetObservation, Output
 
-from import_pipeline.errors import ObjectVanished, OverwrittenBeforeRead, PermanentImportError
+from import_pipeline.errors import (
+    ConcurrentChange,
+    ObjectVanished,
+    OverwrittenBeforeRead,
+    PermanentImportError,
+)
 from import_pipeline.flow.arrivals.originals import (
     archive_original,
     locate_original,
@@ -17,10 +26,11 @@ from import_pipeline.flow.arrivals.originals import (
 from import_pipeline.flow.loading.counting import count_in_table
 from import_pipeline.flow.loading.outcomes import read_outcomes
 from import_pipeline.flow.loading.staging import drop_staging, drop_staging_of
+from import_pipeline.flow.reports.reading import read_report
 from import_pipeline.flow.reports.writing import WrittenReport, write_refusal, write_reports
 from import_pipeline.ledger.claims import guard, lock_owned
 from import_pipeline.ledger.outcomes import mark_moved, mark_reported, note_error, record_refused
-from import_pipeline.ledger.row_errors import save_row_errors
+from import_pipeline.ledger.row_errors import row_errors, save_row_errors
 from import_pipeline.ledger.rows import UploadRow
 from import_pipeline.ledger.uploads import recorded_batches
 from import_pipeline.orchestration.metadata import (
@@ -66,10 +76,16 @@ def report(
     duplicates: FoundDuplicates,
     published: PublishedUpload,
 ) -> ReportedUpload:
-    """Write the reports, put the original away, and gather what Dagster is to be told."""
-    opened = replace(opened, token=session.token)
-    with session.ledger() as conn:
-        lock_owned(conn, session.upload_id, session.token)
+    """Write the reports, put the original away, and gather what Dagster is to be told.
+
+    Rows are gathered without a lock, which takes long; what is written is written under the row's, so
+    that the report of a newer run, or one that was finished, is never written over.
+
+    Raises:
+        Superseded: a newer run owns the upload; nothing was written.
+        ConcurrentChange: an orphan of this step has just reported.
+    """
+    with _unreported(session) as conn:
         outcomes = read_outcomes(conn, published.outcomes_table)
         staged = recorded_batches(conn, session.upload_id, opened.attempt)
         in_table = count_in_table(conn, session.dataset, session.upload_id)
@@ -85,12 +101,12 @@ def report(
         cap=session.settings.row_errors_cap,
         seconds={"stage": sum(batch.seconds for batch in staged if batch.state == "staged")},
         facts={"run": session.context.run_id},
+        owned=lambda: _unreported(session),
     )
     own = session.claim.row.parent is None and is_kept(session.dataset, published.state)
-    moved = archive_original(session.bucket, opened, opened.source) if own else None
-    warn_if_kept(session, moved)
-    with session.ledger() as conn:
-        lock_owned(conn, session.upload_id, session.token)
+    with _unreported(session) as conn:
+        moved = archive_original(session.bucket, opened, opened.source) if own else None
+        warn_if_kept(session, moved)
         save_row_errors(
             conn,
             session.upload_id,
@@ -105,23 +121,66 @@ def report(
     return ReportedUpload(events=events, prefix=written.prefix)
 
 
+def reported_before(
+    session: Session, opened: OpenedUpload, split: SplitUpload, published: PublishedUpload
+) -> ReportedUpload:
+    """What Dagster is to be told once more of an upload whose report is written, by an earlier try or run.
+
+    Nothing is written: what the report was made from may be gone already. Of an upload that ended in
+    another way since, an undone one say, Dagster was told that.
+    """
+    row = session.claim.row
+    prefix = row.report_prefix or ""
+    if (row.state, row.published_at) != (published.state, published.published_at):
+        return ReportedUpload(events=(), prefix=prefix)
+    session.context.log.info(f"It was reported on {row.reported_at:%Y-%m-%d at %H:%M:%S} UTC already.")
+    with session.ledger() as conn:
+        kept = row_errors(conn, session.upload_id)
+        in_table = count_in_table(conn, session.dataset, session.upload_id)
+    written = read_report(session.bucket, prefix, kept)
+    return ReportedUpload(_events(session, opened, split, published, written, in_table), prefix)
+
+
 def finish(session: Session, opened: OpenedUpload, reported: ReportedUpload) -> None:
     """After Dagster has been told: the ledger's last word, then staging goes.
 
     An original that is not to be kept goes here too: until it is reported, a report may have to be
-    written again from it.
+    written again from it. Done again, also by another run of the upload, it clears up what is left.
+
+    Raises:
+        Superseded: it is not reported, and a newer run owns it.
     """
     with session.ledger() as conn:
-        mark_reported(conn, session.upload_id, reported.prefix, session.token)
-        row = lock_owned(conn, session.upload_id, session.token)
+        row = lock_owned(conn, session.upload_id, None)
+        if row.reported_at is None:
+            mark_reported(conn, session.upload_id, reported.prefix, session.token)
         deletable = deletable_original(session, conn, row)
     gone = deletable is not None and delete_original(session, row, deletable)
     with session.ledger() as conn:
+        now = lock_owned(conn, session.upload_id, None)
+        if now.reported_at is None:
+            return  # It was begun anew: what is in staging may be the newer run's.
         if gone:
             mark_moved(conn, row.parent or row.upload_id, None)
-        drop_staging(conn, replace(opened, token=session.token))
+        drop_staging(conn, replace(opened, token=now.token or session.token))
         drop_staging_of(conn, row.short_id, str(row.attempt))
     _delete_staged(session, row)
+
+
+@contextmanager
+def _unreported(session: Session) -> Iterator[psycopg.Connection]:
+    """A transaction of the run that owns the upload, and has yet to report it.
+
+    Raises:
+        Superseded: another run owns it.
+        ConcurrentChange: a try of this step that was given up did so meanwhile.
+    """
+    with session.ledger() as conn:
+        if lock_owned(conn, session.upload_id, session.token).reported_at is not None:
+            raise ConcurrentChange(
+                f"{session.upload_id!r} was reported meanwhile.", remedy="The step is tried again."
+            )
+        yield conn
 
 
 def refuse(session: Session, error: PermanentImportError) -> None:

@@ -39,19 +39,24 @@ QUOTING = (ValueError, psycopg.Error, pa.ArrowException, duckdb.Error)
 
 @contextmanager
 def step_session(
-    context: OpExecutionContext, dataset: Dataset, opened: OpenedUpload | None = None
+    context: OpExecutionContext,
+    dataset: Dataset,
+    opened: OpenedUpload | None = None,
+    *,
+    reporting: bool = False,
 ) -> Iterator[Session]:
     """A session for one step's work; however that ends is told to Dagster and to the ledger.
 
     Args:
         opened: what the import began with, of every step but the first.
+        reporting: the step only reports what became of the upload.
 
     Raises:
         RetryRequested, Failure: see `told_to_dagster`.
     """
     with (
         told_to_dagster(context),
-        open_session(context, dataset) as session,
+        open_session(context, dataset, reporting=reporting) as session,
         _told_to_the_ledger(session),
         full_disk(),
         without_values(dataset),

@@ -147,11 +147,14 @@ def _report_upload(dataset: Dataset) -> OpDefinition:
         duplicates: FoundDuplicates,
         published: PublishedUpload,
     ) -> Iterator[Any]:
-        with step_session(context, dataset, opened) as session:
-            checked = all_checked(session, opened, split, checked)
-            reported = ending.report(session, opened, split, checked, duplicates, published)
+        with step_session(context, dataset, opened, reporting=True) as session:
+            if session.claim.row.reported_at is None:
+                checked = all_checked(session, opened, split, checked)
+                reported = ending.report(session, opened, split, checked, duplicates, published)
+            else:
+                reported = ending.reported_before(session, opened, split, published)
         yield from reported.events
-        with step_session(context, dataset) as session:
+        with step_session(context, dataset, reporting=True) as session:
             ending.finish(session, opened, reported)
 
     return report_upload

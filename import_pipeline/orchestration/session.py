@@ -124,8 +124,13 @@ class Session:
 
 
 @contextmanager
-def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Session]:
+def open_session(
+    context: OpExecutionContext, dataset: Dataset, *, reporting: bool = False
+) -> Iterator[Session]:
     """The session of the op that runs; its first act is to claim the upload for this run.
+
+    Args:
+        reporting: see `claim`.
 
     Raises:
         PartitionMissing: the run has no partition, or one that is not in the dataset's set.
@@ -143,7 +148,7 @@ def open_session(context: OpExecutionContext, dataset: Dataset) -> Iterator[Sess
     step = context.op_handle.name
     with closing(connect(facts.database_url, application_name=f"import_pipeline {step}")) as connection:
         with translated_errors(), connection.transaction():
-            claimed = claim(connection, facts.upload_id, facts.token, attempt)
+            claimed = claim(connection, facts.upload_id, facts.token, attempt, reporting=reporting)
             running = running_seconds(connection, facts.upload_id)
         yield Session(
             context=context,

@@ -72,6 +72,31 @@ def test_an_op_that_is_tried_again_after_the_report_finds_nothing_to_do(conn):
     assert claim(conn, upload_id, token(1), "attempt1").action == "nothing"
 
 
+@pytest.mark.parametrize("state", ["completed", "checked", "duplicate_file", "undone"])
+def test_an_op_that_only_reports_finds_nothing_to_do_after_the_report_whoever_wrote_it(conn, state):
+    upload_id = add(conn)
+    claim(conn, upload_id, token(1), "attempt1")
+    transition(conn, upload_id, "completed", **COUNTS) if state == "undone" else None
+    move(conn, upload_id, state)
+    mark_reported(conn, upload_id, "reports/x/", token(1))
+    before = get_upload(conn, upload_id)
+    for attempt in ("attempt1", "attempt2"):
+        assert claim(conn, upload_id, token(2), attempt, reporting=True).action == "nothing"
+    assert get_upload(conn, upload_id) == before
+
+
+@pytest.mark.parametrize("state", ["running", "failed", "checked"])
+def test_an_op_that_only_reports_begins_nothing_of_another_attempt(conn, state):
+    upload_id = add(conn)
+    claim(conn, upload_id, token(1), "attempt1")
+    if state != "running":
+        move(conn, upload_id, state)
+    before = get_upload(conn, upload_id)
+    with pytest.raises(Superseded, match=state):
+        claim(conn, upload_id, token(2), "attempt2", reporting=True)
+    assert get_upload(conn, upload_id) == before
+
+
 def test_an_unknown_or_ignored_upload_cannot_be_claimed(conn, in_state):
     with pytest.raises(PartitionMissing, match="does not know"):
         claim(conn, "acme/nowhere@1", token(1), "attempt1")

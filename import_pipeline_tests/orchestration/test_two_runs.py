@@ -9,7 +9,8 @@ import pytest
 
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import stage_batch
-from import_pipeline.orchestration import failures, steps
+from import_pipeline.flow.reports.writing import write_reports
+from import_pipeline.orchestration import ending, failures, steps
 from import_pipeline.orchestration.batches import check_one
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline_tests.orchestration.conftest import World
@@ -119,3 +120,30 @@ def test_the_end_of_an_older_run_leaves_what_a_newer_one_staged(
     assert newer == [True]
     assert (row["state"], row["reported_at"] is None) == ("completed_with_rejects", False)
     assert world.keys("staging/") == []
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_older_run_that_still_gathers_its_report_leaves_that_of_the_newer_one(
+    world: World, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    """It said `checked` of an upload that was completed, or deleted the summary and stopped there."""
+    world.put(KEY, ROWS)
+    world.tick(run=False)
+    upload_id = world.upload(KEY)["upload_id"]
+    held = Held(write_reports, False)
+    monkeypatch.setattr(ending, "write_reports", held)
+    older: list[bool] = []
+    thread = threading.Thread(target=lambda: older.append(world.launch(upload_id, dry_run=dry_run)))
+    thread.start()
+    assert held.reached.wait(60)
+
+    assert world.launch(upload_id)
+    row = world.upload(KEY)
+    written = {key: world.get(key) for key in world.keys("reports/")}
+    held.released.set()
+    thread.join(60)
+
+    assert row["state"] == "completed_with_rejects"
+    assert older == [False]
+    assert {key: world.get(key) for key in world.keys("reports/")} == written
+    assert world.upload(KEY) == row

@@ -7,7 +7,7 @@ temporary folder batch by batch, so memory does not grow with the file.
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,11 @@ def write_reports(
     cap: int = 1000,
     seconds: Mapping[str, float] | None = None,
     facts: Mapping[str, Any] | None = None,
+    owned: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> WrittenReport:
     """Write the report of an upload whose rows were checked; may be repeated, the last one stands.
+
+    All rows are gathered first: one that stands there already is touched only when that is done.
 
     Args:
         store: holds the staging objects.
@@ -101,13 +104,13 @@ def write_reports(
         cap: most row errors handed on for the ledger; errors.csv is never capped.
         seconds: of stages that no record tells, such as `stage`.
         facts: further entries of summary.json, such as the run's id.
+        owned: entered around all that changes the place of the report; it may object by raising.
 
     Raises:
         CountsDoNotBalance: the file of rejected rows would not have as many rows as were counted.
     """
     target = target or store
     prefix = reports_prefix(opened.workspace, opened.dataset, opened.short_id) if prefix is None else prefix
-    target.delete_prefix(prefix + SUMMARY)
     told = gather_outcomes(store, duplicates, outcomes)
     with tempfile.TemporaryDirectory(prefix="import_pipeline_report_") as folder:
         report = _write_rows(
@@ -118,31 +121,28 @@ def write_reports(
             cap,
         )
         _compare(report.rejected_rows, published, opened)
-        target.put_file(prefix + ERRORS, report.errors_path, CSV_TYPE)
-        target.delete_prefix(prefix + REJECTED)
-        if report.rejected_rows:
-            target.put_file(prefix + report.form.name, report.rejected_path, report.form.content_type)
-    gathered = report.gathered
-    summary = summary_of(opened, split, checked, published, duplicates=duplicates, dataset=dataset)
-    summary["seconds"] |= {stage: round(took, 3) for stage, took in (seconds or {}).items()}
-    rejected_key = prefix + report.form.name if report.rejected_rows else None
-    summary |= {
-        "codes": dict(sorted(gathered.codes.items())),
-        "errors": gathered.total,
-        "errors_in_ledger": len(gathered.row_errors),
-        "rejected_rows": report.rejected_rows,
-        "files": {
-            "summary": prefix + SUMMARY,
-            "page": prefix + PAGE,
-            "errors": prefix + ERRORS,
-            "rejected": rejected_key,
-        },
-    }
-    if refusal is not None:
-        summary["error"] = refusal_of(refusal, opened.language)
-    summary |= dict(facts or {})
-    target.put_bytes(prefix + PAGE, _page(summary, gathered.samples, opened.language), PAGE_TYPE)
-    _put_json(target, prefix + SUMMARY, summary)
+        gathered = report.gathered
+        summary = summary_of(opened, split, checked, published, duplicates=duplicates, dataset=dataset)
+        summary["seconds"] |= {stage: round(took, 3) for stage, took in (seconds or {}).items()}
+        rejected_key = prefix + report.form.name if report.rejected_rows else None
+        summary |= {
+            "codes": dict(sorted(gathered.codes.items())),
+            "errors": gathered.total,
+            "errors_in_ledger": len(gathered.row_errors),
+            "rejected_rows": report.rejected_rows,
+            "files": {
+                "summary": prefix + SUMMARY,
+                "page": prefix + PAGE,
+                "errors": prefix + ERRORS,
+                "rejected": rejected_key,
+            },
+        }
+        if refusal is not None:
+            summary["error"] = refusal_of(refusal, opened.language)
+        summary |= dict(facts or {})
+        page = _page(summary, gathered.samples, opened.language)
+        with owned():
+            _put(target, prefix, report, summary, page)
     return WrittenReport(
         prefix=prefix,
         page_key=prefix + PAGE,
@@ -242,6 +242,17 @@ def _compare(written: int, published: PublishedUpload | None, opened: OpenedUplo
         counted=published.counts.rejected,
         written=written,
     )
+
+
+def _put(target: Store, prefix: str, report: _WrittenRows, summary: Mapping[str, Any], page: bytes) -> None:
+    """Replace what stands there; without summary.json meanwhile, so that nobody takes it for complete."""
+    target.delete_prefix(prefix + SUMMARY)
+    target.put_file(prefix + ERRORS, report.errors_path, CSV_TYPE)
+    target.delete_prefix(prefix + REJECTED)
+    if report.rejected_rows:
+        target.put_file(prefix + report.form.name, report.rejected_path, report.form.content_type)
+    target.put_bytes(prefix + PAGE, page, PAGE_TYPE)
+    _put_json(target, prefix + SUMMARY, summary)
 
 
 def _page(summary: Mapping[str, Any], samples: Samples, language: Language) -> bytes:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,13 @@ import pytest
 
 from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.datasets.leads import DATASET as LEADS
-from import_pipeline.errors import CountsDoNotBalance, MissingColumns, TooManyRejects
+from import_pipeline.errors import (
+    CountsDoNotBalance,
+    MissingColumns,
+    StoredObjectMissing,
+    Superseded,
+    TooManyRejects,
+)
 from import_pipeline.flow.reports.writing import write_refusal, write_reports
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline.storage.store import LocalStore
@@ -173,10 +181,9 @@ def test_a_header_alone_is_reported_with_the_warning_no_rows(tmp_path: Path) -> 
 
 
 def test_rows_that_the_counts_know_and_the_report_lacks_stop_it_before_its_summary(mixed: Checked) -> None:
-    mixed.report()
     with pytest.raises(CountsDoNotBalance, match="5 rows were counted as rejected, but 4"):
         mixed.report(published=mixed.published(in_table=1))
-    assert PREFIX + "summary.json" not in mixed.store.list_keys(PREFIX)
+    assert mixed.store.list_keys(PREFIX) == []
 
 
 def test_the_report_of_check_needs_no_outcomes_and_goes_to_a_folder(mixed: Checked, tmp_path: Path) -> None:
@@ -263,3 +270,24 @@ def test_a_duplicate_file_is_reported_without_rows(tmp_path: Path) -> None:
     summary = replace(checked).report(published=published).summary
     assert (summary["state"], summary["duplicate_of"]) == ("duplicate_file", "acme/first.csv@a")
     assert summary["warnings"] == []
+
+
+def test_a_report_that_stands_is_touched_only_once_all_rows_are_gathered(mixed: Checked) -> None:
+    """What a second writing needs may be gone: it deleted the summary first, and then it stopped."""
+    mixed.report()
+    before = {key: mixed.store.get_bytes(key) for key in mixed.store.list_keys(PREFIX)}
+    mixed.store.delete_prefix(mixed.checked[0].rejects_key)
+    with pytest.raises(StoredObjectMissing):
+        mixed.report()
+    assert {key: mixed.store.get_bytes(key) for key in mixed.store.list_keys(PREFIX)} == before
+
+
+def test_who_owns_the_upload_no_longer_writes_nothing(mixed: Checked) -> None:
+    @contextmanager
+    def owned() -> Iterator[None]:
+        raise Superseded("A newer run owns it.")
+        yield
+
+    with pytest.raises(Superseded):
+        mixed.report(owned=owned)
+    assert mixed.store.list_keys(PREFIX) == []
