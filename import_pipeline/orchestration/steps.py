@@ -75,7 +75,7 @@ def open_file(session: Session, *, dry_run: bool, rows_per_batch: int | None) ->
     with session.ledger() as conn:
         guard(conn, session.upload_id, session.token)
         if action == "report":
-            return replace(opened, action="report")
+            return replace(opened, action="report", duplicate_of=row.duplicate_of)
         if not opened.options.force and not opened.options.dry_run:
             opened = replace(opened, duplicate_of=ledger.find_first_import(conn, opened, session.dataset))
         ledger.record_opened(conn, opened)

@@ -1,5 +1,6 @@
 """A report that the ledger has as written stands: who comes after that only clears up, and tells Dagster."""
 
+import json
 from typing import Any
 
 import pytest
@@ -97,6 +98,33 @@ def test_a_materialization_told_once_more_says_what_the_first_one_said(
         assert first.metadata.keys() == again.metadata.keys()
         lasting = [name for name in first.metadata if not name.endswith((" link", "first rejects"))]
         assert [first.metadata[n] for n in lasting] == [again.metadata[n] for n in lasting]
+
+
+def test_a_duplicate_file_that_is_re_executed_before_its_report_gets_the_report_of_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was read after all: its report told of rows, and of lines, that nobody had looked at."""
+    summaries = []
+    world.import_file("uploads/acme/leads/first.csv", ROWS)
+    world.put(KEY, ROWS)
+    world.tick(run=False)
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise StorageUnavailable("The bucket does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ending, "write_reports", broken)
+        failed = run_three_batches(world)
+    assert (world.upload(KEY)["state"], world.upload(KEY)["reported_at"]) == ("duplicate_file", None)
+    assert run_three_batches(world, ReexecutionOptions(failed.run_id)).success
+
+    undisturbed = world.import_file("uploads/acme/leads/third.csv", ROWS)
+    for row in (world.upload(KEY), undisturbed):
+        summary = json.loads(world.get(f"{row['report_prefix']}summary.json"))
+        summaries.append(
+            {name: summary[name] for name in ("state", "duplicate_of", "counts", "lines", "batches")}
+        )
+    assert summaries[0] == summaries[1]
 
 
 def test_a_step_that_finds_its_orphan_has_reported_writes_no_second_report(
