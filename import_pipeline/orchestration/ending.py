@@ -19,7 +19,6 @@ from import_pipeline.errors import (
     PermanentImportError,
 )
 from import_pipeline.flow.arrivals.originals import (
-    archive_original,
     locate_original,
     quarantine_original,
 )
@@ -43,6 +42,7 @@ from import_pipeline.orchestration.originals import (
     deletable_original,
     delete_original,
     is_kept,
+    put_into_archive,
     settle_archive,
     warn_if_kept,
 )
@@ -105,8 +105,7 @@ def report(
     )
     own = session.claim.row.parent is None and is_kept(session.dataset, published.state)
     with _unreported(session) as conn:
-        moved = archive_original(session.bucket, opened, opened.source) if own else None
-        warn_if_kept(session, moved)
+        moved = put_into_archive(session, opened) if own else None
         save_row_errors(
             conn,
             session.upload_id,
@@ -187,8 +186,8 @@ def refuse(session: Session, error: PermanentImportError) -> None:
     """The file's fault: write the refusal's report, put the original into quarantine, tell the ledger.
 
     An upload that has its outcome keeps it, and its report: of that one only a line in the timeline says
-    what stands in the way. The report is written under the row's lock, so that it is never written over
-    that of a newer run.
+    what stands in the way. All is done under the row's lock, so that no newer run's report is written
+    over, and no original moved that a newer run has found.
 
     Raises:
         Superseded: a newer run owns the upload; nothing was written.
@@ -199,20 +198,25 @@ def refuse(session: Session, error: PermanentImportError) -> None:
             note_error(conn, session.upload_id, session.token, error)
             return
         written = _write_refusal(session, row, error)
-    key = None
-    if row.parent is None and not isinstance(error, ObjectVanished | OverwrittenBeforeRead):
-        source = locate_original(session.bucket, row)
-        if source is not None:
-            moved = quarantine_original(session.bucket, row, source)
-            warn_if_kept(session, moved)
-            key = moved.key
-    with session.ledger() as conn:
+        key = _put_into_quarantine(session, row, error)
         record_refused(conn, session.upload_id, error, session.token)
         mark_moved(conn, session.upload_id, key)
         settle_archive(session, conn)
         mark_reported(conn, session.upload_id, written.prefix, session.token)
     session.context.log.info(f"Refused; the report is at {session.bucket.name}/{written.prefix}summary.html")
     _delete_staged(session, row)
+
+
+def _put_into_quarantine(session: Session, row: UploadRow, error: PermanentImportError) -> str | None:
+    """Move the original there; its key, None where there is none or an archive holds it."""
+    if row.parent is not None or isinstance(error, ObjectVanished | OverwrittenBeforeRead):
+        return None
+    source = locate_original(session.bucket, row)
+    if source is None:
+        return None
+    moved = quarantine_original(session.bucket, row, source)
+    warn_if_kept(session, moved)
+    return moved.key
 
 
 def _delete_staged(session: Session, row: UploadRow) -> None:

@@ -137,6 +137,20 @@ def is_kept(dataset: Dataset, state: UploadState) -> bool:
     return dataset.keep_original or state == "checked"
 
 
+def put_into_archive(session: Session, opened: OpenedUpload) -> MovedOriginal:
+    """Put the original of an upload of its own into the archive; the caller holds the upload's row.
+
+    It is looked for anew where it is no longer what was opened: housekeeping may have set it aside
+    between a failure and its re-execution.
+    """
+    moved = archive_original(session.bucket, opened, opened.source)
+    found = None if moved.key is not None else locate_original(session.bucket, session.claim.row)
+    if found is not None:
+        moved = archive_original(session.bucket, opened, found)
+    warn_if_kept(session, moved)
+    return moved
+
+
 def deletable_original(session: Session, conn: psycopg.Connection, row: UploadRow) -> ListedObject | None:
     """The original, if its dataset keeps none and nobody needs it any more; the caller marked its report.
 

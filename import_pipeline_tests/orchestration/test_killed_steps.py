@@ -8,7 +8,7 @@ from dagster import JobExecutionResult, ReexecutionOptions, execute_job, reconst
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from import_pipeline.errors import DatabaseUnavailable
-from import_pipeline.flow.arrivals.originals import archive_original
+from import_pipeline.flow.arrivals.originals import archive_original, quarantine_original
 from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.loading.early import EarlyBatches
 from import_pipeline.orchestration import ending, failures, steps
@@ -85,6 +85,46 @@ def test_a_report_that_is_written_again_names_the_file_where_its_sender_dropped_
 
     summary = json.loads(world.get(f"{world.upload(KEY)['report_prefix']}summary.json"))
     assert (summary["source"]["key"], summary["source"]["etag"]) == (KEY, dropped.etag)
+
+
+def test_an_original_that_was_set_aside_before_the_re_execution_comes_into_the_archive(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was looked for only where it had been opened, and stayed in quarantine/, unknown to the ledger."""
+    world.put(KEY, ROWS)
+    world.tick(run=False)
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise DatabaseUnavailable("PostgreSQL is not available.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(steps, "publish_upload", broken)
+        failed = run_three_batches(world)
+    bucket = Bucket(world.s3, world.bucket)
+    quarantine_original(bucket, _Owned(world.upload(KEY)), next(iter(bucket.list_objects(KEY))))
+
+    assert run_three_batches(world, ReexecutionOptions.from_failure(failed.run_id, world.instance)).success
+    row = world.upload(KEY)
+    assert (row["state"], world.keys("quarantine/")) == ("completed_with_rejects", [])
+    assert [row["original_key"]] == world.keys("archive/")
+
+
+@pytest.mark.parametrize(("rows", "place"), [(ROWS, "archive"), ("", "quarantine")])
+def test_an_original_is_moved_while_no_newer_run_can_claim_its_upload(
+    world: World, monkeypatch: pytest.MonkeyPatch, rows: str, place: str
+) -> None:
+    """A run that was superseded between two transactions moved what the newer one had just found."""
+    moves: list[tuple[str, list[Any]]] = []
+    move = Bucket.move
+
+    def watched(bucket: Bucket, source: Any, target: str) -> Any:
+        free = world.sql("SELECT upload_id FROM imports.uploads FOR NO KEY UPDATE SKIP LOCKED")
+        moves.append((target.split("/")[0], free))
+        return move(bucket, source, target)
+
+    monkeypatch.setattr(Bucket, "move", watched)
+    world.import_file(KEY, rows)
+    assert moves == [(place, [])]
 
 
 def test_a_published_upload_is_never_refused_whatever_stands_in_the_way_of_its_report(
