@@ -89,5 +89,5 @@ def _encoded(value: str) -> str:
 def _decoded(value: str) -> str:
     try:
         return str(make_header(decode_header(value)))
-    except (HeaderParseError, UnicodeDecodeError, LookupError):
-        return value
+    except (HeaderParseError, ValueError, LookupError):
+        return value  # whoever drops a file names the encoding, and `undefined` is one

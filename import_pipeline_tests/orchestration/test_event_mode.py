@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from botocore.exceptions import ParamValidationError
 
 from import_pipeline.errors import ConfigurationError, ImportPipelineError, StorageUnavailable
 from import_pipeline.flow.arrivals import receiving
@@ -143,8 +144,34 @@ def test_a_message_that_cannot_be_read_stops_nothing_and_becomes_a_dead_letter(
     assert (queue.waiting(), queue.waiting(queue.dead_letters)) == (0, 1)
 
 
+def test_what_a_sender_states_or_somebody_sends_does_not_stop_the_others(
+    world: World, queue: TestQueue
+) -> None:
+    """`undefined` is an encoding of Python's that decodes nothing; JSON can write half a character."""
+    stated = "uploads/acme/leads/stated.csv"
+    world.put(stated, LEADS, note="=?undefined?Q?x?=")
+    world.put(KEY, LEADS)
+    queue.send(json.dumps({"Records": [record(world, "uploads/acme/leads/\ud800.csv")]}))
+    queue.hold(4)
+
+    (note,) = look(world).notes[:1]
+
+    assert "its key is not UTF-8" in note
+    assert sorted(row["key"] for row in noticed(world).values()) == [KEY, stated]
+    assert queue.waiting() == 1
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        ConfigurationError("S3 answers 403.", remedy="Grant kms:Decrypt."),
+        ParamValidationError(report="S3 answers 403."),
+        ValueError("S3 answers 403."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_an_object_that_nobody_may_look_at_does_not_stop_the_others(
-    world: World, queue: TestQueue, monkeypatch: pytest.MonkeyPatch
+    world: World, queue: TestQueue, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     locked = "uploads/acme/leads/locked.csv"
     for key in (locked, KEY):
@@ -154,14 +181,14 @@ def test_an_object_that_nobody_may_look_at_does_not_stop_the_others(
 
     def head(bucket: Bucket, key: str, version_id: str | None = None) -> Any:
         if key == locked:
-            raise ConfigurationError("S3 answers 403.", remedy="Grant kms:Decrypt.")
+            raise trouble
         return real(bucket, key, version_id)
 
     monkeypatch.setattr(Bucket, "head", head)
 
     notes = " ".join(look(world).notes)
 
-    assert f"its message left to the queue: {locked}: S3 answers 403" in notes
+    assert f"its message left to the queue: {locked}: " in notes and "S3 answers 403" in notes
     assert [row["key"] for row in noticed(world).values()] == [KEY]
     assert queue.waiting() == 1
 

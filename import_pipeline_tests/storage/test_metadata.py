@@ -8,11 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from import_pipeline.records import ListedObject
-from import_pipeline.storage.metadata import MAXIMUM_METADATA_BYTES, origin_of, with_origin
+from import_pipeline.storage.metadata import MAXIMUM_METADATA_BYTES, decode_metadata, origin_of, with_origin
 
 COPY = ListedObject("b", "archive/acme/leads/0123456789ab/a.csv", "e-2", 7, datetime(2026, 3, 2, tzinfo=UTC))
 paths = st.text(st.characters(exclude_categories=("Cs",)), max_size=250)
 moments = st.datetimes(timezones=st.just(UTC)).map(lambda at: at.replace(microsecond=0))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["=?undefined?Q?x?=", "=?no-such?Q?x?=", "=?idna?Q?xn--=FF?=", "=?utf-8?B?A?=", "=?utf-8?Q?=FF?=",
+     "=?hex?Q?x?=", "=?cp1252?Q?=81?="],
+)  # fmt: skip
+def test_a_value_that_cannot_be_decoded_stays_as_it_is(value: str) -> None:
+    """`undefined` is an encoding of Python's with an error of its own: one such file stopped the sensor."""
+    assert decode_metadata({"Note": value}) == {"note": value}
 
 
 @settings(deadline=None)

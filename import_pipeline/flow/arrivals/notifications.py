@@ -64,9 +64,9 @@ def _of_record(record: Any) -> NotifiedObject | None:
         return None
     bucket, key = _text(record, "s3", "bucket", "name"), _text(record, "s3", "object", "key")
     try:
-        return NotifiedObject(bucket, unquote_plus(key, errors="strict"))
+        return _named(bucket, unquote_plus(key, errors="strict"))
     except UnicodeDecodeError:
-        raise NotANotification(f"its key is not UTF-8 ({key[:60]!r})") from None
+        raise _not_utf8(key) from None
 
 
 def _of_eventbridge(content: dict[str, Any]) -> tuple[NotifiedObject, ...]:
@@ -74,7 +74,20 @@ def _of_eventbridge(content: dict[str, Any]) -> tuple[NotifiedObject, ...]:
     if content["detail-type"] != CREATED_BY_EVENTBRIDGE:
         return ()
     bucket, key = _text(content, "detail", "bucket", "name"), _text(content, "detail", "object", "key")
-    return (NotifiedObject(bucket, key),)
+    return (_named(bucket, key),)
+
+
+def _named(bucket: str, key: str) -> NotifiedObject:
+    """The object; JSON can write half a character, which no store can be asked for."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise _not_utf8(key) from None
+    return NotifiedObject(bucket, key)
+
+
+def _not_utf8(key: str) -> NotANotification:
+    return NotANotification(f"its key is not UTF-8 ({key[:60]!r})")
 
 
 def _text(content: Any, *path: str) -> str:

@@ -6,6 +6,7 @@ something, the dataset's defaults do; that is `flow/batches/`'s, after it has se
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -81,7 +82,7 @@ def parse_statement(metadata: Mapping[str, str]) -> Statement:
         decimal=_one_of("decimal", stated, DECIMALS),  # type: ignore[arg-type]
         date_order=_one_of("date-order", stated, DATE_ORDERS),  # type: ignore[arg-type]
         header_row=_header_row(stated.get("header-row")),
-        sheet=stated.get("sheet") or None,
+        sheet=_sheet(stated.get("sheet")),
         on_existing=_one_of("on-existing", stated, ON_EXISTING),  # type: ignore[arg-type]
         dry_run=bool(_one_of("dry-run", stated, SWITCHES)),
         force=bool(_one_of("force", stated, SWITCHES)),
@@ -191,6 +192,13 @@ def _header_row(value: str | None) -> int | None:
             told("State the row with the column names, counted from 1; 0 if there is none."),
         )
     return int(value)
+
+
+def _sheet(value: str | None) -> str | None:
+    """A sheet's name, with anything in it that a workbook and the ledger can hold."""
+    if value and any(c == "\0" or unicodedata.category(c) == "Cs" for c in value):
+        raise _bad("sheet", value, told("State the sheet's name as the workbook shows it, or leave it out."))
+    return value or None
 
 
 def _written(name: str) -> str:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import psycopg
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from import_pipeline.errors import ImportPipelineError, StorageUnavailable
 from import_pipeline.flow.arrivals.decision import identify
@@ -143,11 +143,11 @@ def _heads(bucket: Bucket, keys: Sequence[str], notes: _Notes) -> dict[str, List
     return heads
 
 
-def _head(bucket: Bucket, key: str) -> ListedObject | ImportPipelineError | ClientError | None:
-    """One object that nobody may look at must not stop the others."""
+def _head(bucket: Bucket, key: str) -> ListedObject | Exception | None:
+    """One object that nobody may look at, or whose answer cannot be read, must not stop the others."""
     try:
         found = bucket.head(key)
-    except (ImportPipelineError, ClientError) as error:
+    except (ImportPipelineError, ClientError, BotoCoreError, ValueError) as error:
         return error
     return None if found is None else found[0]
 

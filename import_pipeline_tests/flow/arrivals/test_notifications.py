@@ -80,6 +80,13 @@ def test_what_writes_no_object_names_none(body: str) -> None:
         ('{"Records": [{"eventName": "ObjectCreated:Put"}]}', "lacks s3.bucket.name"),
         (json.dumps({"Records": [{**record("k"), "s3": {"bucket": {"name": "b"}}}]}), "lacks s3.object.key"),
         (DIRECT.replace("mar%C3%A7o", "mar%E7o"), "not UTF-8"),
+        (
+            json.dumps(
+                {"Records": [{**record("k"), "s3": {"bucket": {"name": "b"}, "object": {"key": "\ud800"}}}]}
+            ),
+            "not UTF-8",
+        ),
+        (by_eventbridge("uploads/a/\ud800.csv"), "not UTF-8"),
         (by_sns("x"), "not JSON"),
         ('{"Type": "Notification", "Message": 1}', "not JSON"),
         ('{"Type": "SubscriptionConfirmation", "SubscribeURL": "https://x"}', "SubscriptionConfirmation"),

@@ -51,6 +51,8 @@ def test_nothing_stated_is_nothing_assumed() -> None:
         ("header-row", "-1", "counted from 1"),
         ("header-row", "2.0", "counted from 1"),
         ("header-row", "1048577", "counted from 1"),
+        ("sheet", "Plan1\0", "as the workbook shows it"),
+        ("sheet", "\ud800", "as the workbook shows it"),
         ("on-existing", "replace", "skip, update, reject"),
         ("dry-run", "maybe", "true"),
         ("force", "x\x1b[31m" + "y" * 500, "true"),
