@@ -5,11 +5,14 @@ from dataclasses import asdict
 from dagster import AssetObservation, MetadataValue
 
 from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.errors import DuplicateMember
+from import_pipeline.flow.arrivals.decision import Arrival
 from import_pipeline.flow.arrivals.members import member_arrivals
 from import_pipeline.flow.batches.archives.listing import list_members
 from import_pipeline.flow.batches.sources.source import HashingSource
 from import_pipeline.flow.reports.expansion import write_expansion
-from import_pipeline.ledger.arrivals import unknown_identities
+from import_pipeline.language import told
+from import_pipeline.ledger.arrivals import unknown_identities, unrecorded
 from import_pipeline.ledger.claims import guard
 from import_pipeline.ledger.housekeeping import set_launch_numbers
 from import_pipeline.ledger.members import record_expanded
@@ -67,6 +70,8 @@ def expand(
             sha256=sha256,
             options=options,
         )
+        if left := unrecorded(conn, members):
+            raise _clash(row, left[0])
         set_launch_numbers(conn, launches)
         mark_reported(conn, row.upload_id, prefix, session.token)
     session.context.log.info(
@@ -84,4 +89,16 @@ def expand(
                 "report": MetadataValue.path(f"s3://{session.bucket.name}/{prefix}"),
             },
         )
+    )
+
+
+def _clash(archive: UploadRow, member: Arrival) -> DuplicateMember:
+    return DuplicateMember(
+        told(
+            "{file} has a file that would take another upload's short id: {member}.",
+            file=archive.file_name,
+            member=member.member,
+        ),
+        remedy=told("Rename or remove one of them and pack the archive again."),
+        member=member.member,
     )

@@ -15,7 +15,7 @@ from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import StorageUnavailable
 from import_pipeline.flow.arrivals.noticing import Importable, notice_listed
 from import_pipeline.flow.arrivals.pace import Pace
-from import_pipeline.flow.arrivals.receiving import notice_messages
+from import_pipeline.flow.arrivals.receiving import CLASHING, Notes, notice_messages
 from import_pipeline.ledger.arrivals import release_ignored, set_aside_unknown
 from import_pipeline.settings import Settings
 from import_pipeline.storage.bucket import Bucket
@@ -69,6 +69,10 @@ def notice(
         listed = notice_listed(conn, bucket, importable, pace)
         conn.commit()
         new, pace = new + listed.new, listed.pace
+        left = Notes()
+        for key in listed.clashing:
+            left.add(CLASHING, key)
+        notes += left.sentences()
         if listed.seconds > LONG_LISTING_SECONDS:
             notes.append(f"{listed.listed} objects listed in {listed.seconds:.1f} s.")
     if new:

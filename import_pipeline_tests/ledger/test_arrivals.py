@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from import_pipeline.ledger.arrivals import (
@@ -7,6 +9,7 @@ from import_pipeline.ledger.arrivals import (
     release_ignored,
     set_aside_unknown,
     unknown_identities,
+    unrecorded,
     waiting,
 )
 from import_pipeline.ledger.claims import claim
@@ -63,6 +66,18 @@ def test_a_key_with_a_nul_does_not_stop_the_others(conn):
     listed = type(odd.listed)("b", "uploads/acme/leads/a\0.csv", "e", 1, odd.listed.last_modified)
     record_arrivals(conn, [type(odd)(listed, "acme", "leads", odd.identity, "s", "u@s", "a\0.csv")])
     assert get_upload(conn, "u@s").file_name == "a\ufffd.csv"
+
+
+@pytest.mark.parametrize("same_upload_id", [True, False])
+def test_of_two_arrivals_that_share_a_short_id_the_older_is_recorded(conn, same_upload_id):
+    first, late, other = arrival("a.csv"), arrival("b.csv", seconds=1), arrival("c.csv", seconds=2)
+    upload_id = first.upload_id if same_upload_id else f"acme/b.csv@{first.short_id}"
+    identity = first.short_id + late.identity[12:]
+    late = replace(late, identity=identity, short_id=first.short_id, upload_id=upload_id)
+    assert record_arrivals(conn, [late, other, first]) == 2
+    assert unrecorded(conn, [late, other, first]) == [late]
+    assert record_arrivals(conn, [late]) == 0
+    assert get_upload(conn, first.upload_id).identity == first.identity
 
 
 def test_nothing_new_asks_nothing(conn):

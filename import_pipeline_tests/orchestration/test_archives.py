@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from import_pipeline.errors import CountsDoNotBalance
+from import_pipeline.flow.arrivals import members as member_identities
 from import_pipeline.orchestration import expanding, failures, steps
 from import_pipeline_tests.orchestration.archives import (
     FILES,
@@ -228,3 +229,17 @@ def test_a_member_in_another_format_is_read_as_any_file_of_it(world: World) -> N
         "fevereiro.jsonl": "jsonl",
     }
     assert states(world) == {"janeiro.csv.gz": "completed", "fevereiro.jsonl": "completed"}
+
+
+def test_an_archive_whose_file_would_take_the_short_id_of_another_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded without that file, it would be lost without a word."""
+    real = member_identities.identity
+    monkeypatch.setattr(member_identities, "identity", lambda *of: "0" * 12 + real(*of)[12:])
+
+    row = expand(world, FILES)
+
+    assert (row["state"], row["error_code"]) == ("refused", "duplicate_member")
+    assert members(world) == {}
+    assert originals_of(world) == [quarantined(row)]

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from import_pipeline.flow.arrivals.decision import classify, identify
 from import_pipeline.flow.arrivals.pace import Pace
-from import_pipeline.ledger.arrivals import record_arrivals, unknown_identities
+from import_pipeline.ledger.arrivals import record_arrivals, unknown_identities, unrecorded
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline.storage.places import UPLOADS
@@ -35,6 +35,19 @@ class Importable:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """New objects that are in the ledger, and those that cannot be.
+
+    Attributes:
+        new: uploads that the ledger did not know.
+        clashing: keys of objects whose short id is another upload's.
+    """
+
+    new: int
+    clashing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class NoticedSlice:
     """A slice of a listing that is in the ledger.
 
@@ -43,12 +56,14 @@ class NoticedSlice:
         seconds: of listing them and asking about them. Recording what is new is not in it: it happens once
             and says nothing of how long the next listing will take.
         pace: with this slice.
+        clashing: keys of objects that cannot be recorded, see `Recorded`.
     """
 
     new: int
     listed: int
     seconds: float
     pace: Pace
+    clashing: tuple[str, ...] = ()
 
 
 def notice_listed(
@@ -63,21 +78,26 @@ def notice_listed(
     listing = _list_slice(bucket, pace.after, began + LISTING_SECONDS)
     unknown = set(unknown_identities(conn, [one for page in listing.pages for one in page.identities]))
     seconds = time.monotonic() - began
-    new, after = 0, listing.after
+    new, after, clashing = 0, listing.after, list[str]()
     for page in listing.pages:
-        new += record_new(conn, list(page.of(unknown)), importable)
+        recorded = record_new(conn, list(page.of(unknown)), importable)
+        new += recorded.new
+        clashing += recorded.clashing
         if time.monotonic() > began + NOTICING_SECONDS and page is not listing.pages[-1]:
             after = page.last  # what follows is listed again by the next tick
             break
-    return NoticedSlice(new, listing.count, seconds, pace.listed(time.time(), seconds, after))
+    pace = pace.listed(time.time(), seconds, after)
+    return NoticedSlice(new, listing.count, seconds, pace, tuple(clashing))
 
 
-def record_new(conn: psycopg.Connection, objects: Iterable[ListedObject], importable: Importable) -> int:
-    """Record objects that the ledger does not know. Returns the number of those that were new indeed."""
+def record_new(conn: psycopg.Connection, objects: Iterable[ListedObject], importable: Importable) -> Recorded:
+    """Record objects that the ledger does not know."""
     arrivals = classify(
         objects, datasets=importable.datasets, workspaces=importable.workspaces, known=frozenset()
     )
-    return record_arrivals(conn, arrivals)
+    new = record_arrivals(conn, arrivals)
+    left = unrecorded(conn, arrivals) if new < len(arrivals) else []
+    return Recorded(new, tuple(one.listed.key for one in left))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ RECEIVED_AT_ONCE = 2_000
 RECEIVING_SECONDS = 8.0
 HEADS_AT_ONCE = 16
 NAMED = 20
+CLASHING = "file not imported, for another upload has its short id; drop it again under another name"
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,18 @@ def notice_messages(
         ConfigurationError: the queue is not there, or there is no right to read it.
     """
     until = time.monotonic() + RECEIVING_SECONDS
-    new, received, notes = 0, 0, _Notes()
+    new, received, notes = 0, 0, Notes()
     while True:
         messages = queue.receive(RECEIVED_AT_ONCE)
         received += len(messages)
         done, found = _look_at(messages, bucket, notes)
         arrived = identify(found)
         unknown = unknown_identities(conn, list(arrived))
-        new += record_new(conn, [arrived[one] for one in unknown], importable)
+        recorded = record_new(conn, [arrived[one] for one in unknown], importable)
         conn.commit()
+        new += recorded.new
+        for key in recorded.clashing:
+            notes.add(CLASHING, key)
         _delete(queue, done, notes)
         # A short answer: what comes now is the next tick's.
         if len(messages) < RECEIVED_AT_ONCE or time.monotonic() > until:
@@ -73,7 +77,7 @@ def notice_messages(
 
 
 @dataclass
-class _Notes:
+class Notes:
     """Sentences for the log: the first of each kind by name, then their number."""
 
     by_kind: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -91,7 +95,7 @@ class _Notes:
 
 
 def _look_at(
-    messages: Sequence[Message], bucket: Bucket, notes: _Notes
+    messages: Sequence[Message], bucket: Bucket, notes: Notes
 ) -> tuple[list[Message], list[ListedObject]]:
     """Messages that are done once the objects, as a HEAD shows them, are in the ledger."""
     keys: dict[str, list[str]] = {}
@@ -114,7 +118,7 @@ def _look_at(
     return done, [listed for listed in heads.values() if listed is not None]
 
 
-def _is_ours(bucket: str, key: str, ours: str, notes: _Notes) -> bool:
+def _is_ours(bucket: str, key: str, ours: str, notes: Notes) -> bool:
     if bucket != ours:
         notes.add("message of another bucket deleted", bucket)
         return False
@@ -124,7 +128,7 @@ def _is_ours(bucket: str, key: str, ours: str, notes: _Notes) -> bool:
     return not is_never_an_import(key)
 
 
-def _heads(bucket: Bucket, keys: Sequence[str], notes: _Notes) -> dict[str, ListedObject | None]:
+def _heads(bucket: Bucket, keys: Sequence[str], notes: Notes) -> dict[str, ListedObject | None]:
     """Objects as they are now, by key; None: gone. A key that cannot be looked at is not in it."""
     heads: dict[str, ListedObject | None] = {}
     troubles: list[StorageUnavailable] = []
@@ -152,7 +156,7 @@ def _head(bucket: Bucket, key: str) -> ListedObject | Exception | None:
     return None if found is None else found[0]
 
 
-def _delete(queue: Queue, done: Sequence[Message], notes: _Notes) -> None:
+def _delete(queue: Queue, done: Sequence[Message], notes: Notes) -> None:
     """Delete what is done; what stays comes again, and is known then."""
     try:
         failed = queue.delete(done)

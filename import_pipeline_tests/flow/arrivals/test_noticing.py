@@ -7,9 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from import_pipeline.flow.arrivals import noticing
-from import_pipeline.flow.arrivals.noticing import Importable, notice_listed, record_new
+from import_pipeline.flow.arrivals import decision, noticing
+from import_pipeline.flow.arrivals.noticing import Importable, Recorded, notice_listed, record_new
 from import_pipeline.flow.arrivals.pace import Pace
+from import_pipeline.records import ListedObject
 from import_pipeline.storage.bucket import Bucket
 
 IMPORTABLE = Importable(["leads"], None)
@@ -83,7 +84,7 @@ def test_recording_what_is_new_does_not_put_the_next_listing_off(
 ) -> None:
     clock = SimpleNamespace(monotonic=lambda: clock.now, time=time.time, now=0.0)
 
-    def record_slowly(*asked: Any) -> int:
+    def record_slowly(*asked: Any) -> Recorded:
         clock.now += 100
         return record_new(*asked)
 
@@ -105,3 +106,21 @@ def test_a_known_object_is_asked_about_and_not_recorded_again(
 
     assert notice_listed(conn, bucket, IMPORTABLE, Pace()).new == 1
     assert set(before) < set(recorded(conn))
+
+
+def test_two_files_of_one_short_id_do_not_stop_the_others(
+    bucket: Bucket, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """48 bits: whoever may drop files finds two such names within a minute: they stopped the sensor."""
+    clashing, real = [KEYS[1], KEYS[4]], decision.identity
+
+    def identity(listed: ListedObject) -> str:
+        return "0" * 12 + real(listed)[12:] if listed.key in clashing else real(listed)
+
+    monkeypatch.setattr(decision, "identity", identity)
+
+    done = notice_listed(conn, bucket, IMPORTABLE, Pace())
+
+    assert (done.new, len(recorded(conn)), len(done.clashing)) == (len(KEYS) - 2, len(KEYS) - 2, 1)
+    again = notice_listed(conn, bucket, IMPORTABLE, Pace())
+    assert (again.new, again.clashing) == (0, done.clashing)
