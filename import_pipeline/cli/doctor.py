@@ -125,7 +125,7 @@ def _judge_deletes(conditional: bool) -> Finding:
         "conditional deletes",
         False,
         "the store deletes an object though its ETag is another, or refuses If-Match",
-        "Finished originals are copied and stay in uploads/; switch on versioning, with which they move.",
+        "Finished originals are copied and stay in uploads/; delete those in archive/ there yourself.",
     )
 
 

@@ -71,30 +71,39 @@ def copy_object(client: Any, source: ListedObject, target_key: str, *, part_byte
 
 
 def delete_object(client: Any, source: ListedObject) -> Moved:
-    """Delete exactly this object: by its version, else on condition of its ETag.
+    """Delete exactly this object, on condition of its ETag; where there are versions, its version.
 
     The same bytes dropped again have the same ETag, so LastModified is compared first. In a store that
     does not delete on condition the original stays (`kept`): an object written between that look and a
     plain delete would be lost. The sensor knows it, and does not import it again.
     """
+    with storage_errors(f"delete {source.key}"):
+        left = _delete_current(client, source)
+        if source.version_id is None or left == "kept":
+            return left
+        # Not the current version by now, so none that it had replaced comes back in its place.
+        client.delete_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
+    return "moved"
+
+
+def _delete_current(client: Any, source: ListedObject) -> Moved:
+    """Delete what has the key if that is this object; a bucket with versions covers them with a marker."""
     try:
-        with storage_errors(f"delete {source.key}"):
-            if source.version_id:
-                client.delete_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)
-                return "moved"
-            conditional = deletes_on_condition(client, source.bucket)
-            if not _is_still(client, source):
-                return "newer_arrival"
-            if not conditional:
-                return "kept"
-            client.delete_object(Bucket=source.bucket, Key=source.key, IfMatch=f'"{source.etag}"')
+        conditional = deletes_on_condition(client, source.bucket)
+        if not _is_current(client, source):
+            return "newer_arrival"
+        if not conditional:
+            return "kept"
+        client.delete_object(Bucket=source.bucket, Key=source.key, IfMatch=f'"{source.etag}"')
     except ClientError as error:
         return _without_original(error)
     return "moved"
 
 
-def _is_still(client: Any, source: ListedObject) -> bool:
+def _is_current(client: Any, source: ListedObject) -> bool:
     found = client.head_object(Bucket=source.bucket, Key=source.key)
+    if source.version_id:
+        return bool(found.get("VersionId") == source.version_id)
     modified = found["LastModified"].astimezone(UTC).replace(microsecond=0)
     return bool(found["ETag"].strip('"') == source.etag and modified == source.last_modified)
 

@@ -17,6 +17,23 @@ MIB = 1024**2
 
 
 @pytest.fixture
+def versions(services, bucket_name: str) -> Any:
+    """The bucket keeps versions; whoever calls it learns those of the key, `marker` for a deletion."""
+    root = services.aws.client("s3")
+    root.put_bucket_versioning(Bucket=bucket_name, VersioningConfiguration={"Status": "Enabled"})
+
+    def found() -> list[str]:
+        there = root.list_object_versions(Bucket=bucket_name, Prefix=KEY)
+        bodies = [
+            root.get_object(Bucket=bucket_name, Key=KEY, VersionId=one["VersionId"])["Body"].read().decode()
+            for one in there.get("Versions", ())
+        ]
+        return ["marker" for _ in there.get("DeleteMarkers", ())] + sorted(bodies)
+
+    return found
+
+
+@pytest.fixture
 def bucket(s3, bucket_name: str) -> Bucket:
     """A bucket whose store has been asked already whether it deletes on condition."""
     conditions.deletes_on_condition(s3, bucket_name)
@@ -112,10 +129,36 @@ def test_the_same_bytes_dropped_again_later_stay(bucket: Bucket) -> None:
     assert bucket.get_bytes(KEY) == b"same"
 
 
-def test_a_pinned_version_goes_and_the_newer_version_stays(services, bucket: Bucket) -> None:
-    services.aws.client("s3").put_bucket_versioning(
-        Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"}
-    )
+def test_a_version_that_was_overwritten_before_it_was_noticed_does_not_come_back(
+    bucket: Bucket, versions: Any
+) -> None:
+    """Deleting the newer one by its version alone uncovered it: it was imported after its correction."""
+    put(bucket, b"wrong")
+    source = put(bucket, b"corrected")
+    assert bucket.move(source, TARGET) == "moved"
+    assert keys(bucket) == [TARGET]
+    assert versions() == ["marker", "wrong"]
+    assert bucket.move(source, TARGET) == "gone"
+    assert versions() == ["marker", "wrong"]
+
+
+def test_a_version_that_arrives_between_copy_and_delete_stays(
+    bucket: Bucket, versions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = put(bucket, b"older")
+    real = bucket.client.delete_object
+
+    def overwritten_just_before(**arguments: Any) -> Any:
+        if "IfMatch" in arguments:
+            put(bucket, b"newer")
+        return real(**arguments)
+
+    monkeypatch.setattr(bucket.client, "delete_object", overwritten_just_before)
+    assert bucket.move(source, TARGET) == "moved"
+    assert (bucket.get_bytes(KEY), versions()) == (b"newer", ["newer"])
+
+
+def test_a_pinned_version_goes_and_the_newer_version_stays(bucket: Bucket, versions: Any) -> None:
     source = put(bucket, b"older")
     put(bucket, b"newer")
     assert bucket.move(source, TARGET) == "moved"
@@ -160,17 +203,22 @@ def test_a_store_that_does_not_delete_on_condition_keeps_originals_and_is_asked_
         assert keys(bucket) == [TARGET, KEY]
 
 
-def test_the_probe_leaves_nothing_and_a_versioned_bucket_needs_none(
-    services, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_probe_leaves_nothing(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conditions, "_KNOWN", {})
     assert conditions.deletes_on_condition(bucket.client, bucket.name)
     assert keys(bucket) == []
-    services.aws.client("s3").put_bucket_versioning(
-        Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"}
-    )
+
+
+def test_without_conditional_deletes_the_current_version_stays_and_one_that_is_not_goes(
+    bucket: Bucket, versions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A marker without a condition might cover a newer file; without one, an older would come back."""
     monkeypatch.setattr(conditions, "_KNOWN", {bucket.client.meta.endpoint_url: False})
-    assert bucket.move(put(bucket, b"older"), TARGET) == "moved"
+    older, newer = put(bucket, b"older"), put(bucket, b"newer")
+    assert bucket.move(newer, TARGET) == "kept"
+    assert versions() == ["newer", "older"]
+    assert bucket.move(older, TARGET) == "moved"
+    assert versions() == ["newer"]
 
 
 def test_a_copy_that_is_not_like_the_original_is_thrown_away(
