@@ -18,3 +18,5 @@ BEGIN
     END LOOP;
 END
 $$;
+-- Dagster writes the session's clock and reads it as UTC.
+ALTER ROLE import_dagster SET timezone TO 'UTC';

@@ -155,11 +155,12 @@ def _look_at_dagster(settings: Settings) -> Iterator[Finding]:
         open_instance,
         watches_run_workers,
         wrong_pool_limits,
+        zone_of_dagster,
     )
 
     try:
         with open_instance(settings) as instance:
-            yield Finding("Dagster storage", True, "answers")
+            yield _judge_zone(zone_of_dagster(instance))
             yield _judge_heartbeat(heartbeat_age(instance))
             yield _judge_sensor(look_at_sensor(instance), settings)
             yield _judge_run_workers(watches_run_workers(instance))
@@ -173,6 +174,17 @@ def _look_at_dagster(settings: Settings) -> Iterator[Finding]:
             reason,
             "Start PostgreSQL, or correct IMPORT_PIPELINE_DAGSTER_DATABASE_URL.",
         )
+
+
+def _judge_zone(zone: str | None) -> Finding:
+    if zone is None:
+        return Finding("Dagster storage", True, "answers")
+    return Finding(
+        "Dagster storage",
+        False,
+        f"its sessions are in {zone}, whose clock Dagster takes for UTC: fresh runs seem hours old",
+        "Copy storage from deploy/dagster.yaml, or ALTER ROLE import_dagster SET timezone TO 'UTC'; restart.",
+    )
 
 
 def _judge_heartbeat(age: float | None) -> Finding:

@@ -17,6 +17,8 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from dagster_postgres import PostgresRunStorage
+from sqlalchemy import text
 
 from import_pipeline.errors import ConfigurationError
 from import_pipeline.orchestration.executor import steps_at_once
@@ -112,6 +114,21 @@ def connections_of_runs(instance: DagsterInstance, settings: Settings) -> int | 
 def watches_run_workers(instance: DagsterInstance) -> bool:
     """Whether runs end whose worker is gone, rather than stay started."""
     return instance.run_monitoring_enabled and instance.run_launcher.supports_check_run_worker_health
+
+
+def zone_of_dagster(instance: DagsterInstance) -> str | None:
+    """The time zone of Dagster's sessions, if it is not UTC's; None: it is, or SQLite has them."""
+    storage = instance.run_storage
+    if not isinstance(storage, PostgresRunStorage):
+        return None
+    with storage.connect() as conn:
+        zone = conn.execute(
+            text(
+                "SELECT current_setting('timezone') WHERE EXISTS (SELECT FROM generate_series(1, 12) AS month"
+                " WHERE extract(timezone FROM make_timestamptz(2026, month, 1, 12, 0, 0)) <> 0)"
+            )
+        ).scalar()
+    return None if zone is None else str(zone)
 
 
 def heartbeat_age(instance: DagsterInstance) -> float | None:

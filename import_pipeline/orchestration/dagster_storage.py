@@ -120,9 +120,21 @@ class _Patience:
 
 
 def _look_after(engine: sa.Engine) -> None:
-    """Have connections that ended while they were kept replaced before they are used."""
+    """Have connections in UTC, and those that ended while they were kept replaced before they are used."""
+    event.listen(engine, "connect", _speak_utc)
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", _require_alive)
+
+
+def _speak_utc(connection: Any, _: ConnectionPoolEntry) -> None:
+    """Dagster lets PostgreSQL write the session's clock into columns without a zone, and reads them as UTC.
+
+    In another zone its monitoring fails fresh runs as hours old, and where clocks are put back, a run looks
+    older than the one it follows. A statement and no option, since PgBouncer follows the one only.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET timezone TO 'UTC'")
+    connection.commit()
 
 
 def _note_use(_: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:

@@ -158,6 +158,7 @@ def _server(
         f"port={port}",
         "unix_socket_directories=",
         "max_connections=200",
+        "timezone=UTC",  # which Dagster takes for granted
         # Dagster opens a connection an event, and each proves its password. Ours are long and random,
         # so the rounds that slow down guessing would only cost: 4,096 of them are 5 ms of CPU.
         "scram_iterations=1",

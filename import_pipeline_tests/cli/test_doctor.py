@@ -52,6 +52,21 @@ def test_pool_limits_are_ok_once_they_are_set(settings):
     assert findings(settings)["pool limits"].ok
 
 
+def test_a_dagster_that_writes_another_clock_than_utcs_is_named_with_what_to_do(settings, monkeypatch):
+    monkeypatch.setenv("PGTZ", "Europe/London")  # UTC in winter only
+    place = prepare_dagster_home(settings.home) / "dagster.yaml"
+    assert findings(settings)["Dagster storage"].ok, "ours are in UTC whatever the server's zone"
+    text = place.read_text(encoding="utf-8")
+    dagsters = text.replace("import_pipeline.orchestration.dagster_storage", "dagster_postgres")
+    place.write_text(dagsters.replace("PooledPostgresStorage", "DagsterPostgresStorage"), encoding="utf-8")
+
+    found = findings(settings)["Dagster storage"]
+
+    assert not found.ok
+    assert "in Europe/London" in found.text
+    assert "SET timezone TO 'UTC'" in found.remedy
+
+
 @pytest.mark.parametrize("left_out", ["run_launcher:", "run_monitoring:"])
 def test_a_dagster_that_does_not_watch_its_run_workers_is_named_with_what_to_do(settings, left_out):
     place = prepare_dagster_home(settings.home) / "dagster.yaml"

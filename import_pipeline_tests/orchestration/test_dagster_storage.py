@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,9 @@ from sqlalchemy import Engine, Inspector, event, text
 from sqlalchemy.exc import OperationalError
 
 from import_pipeline.orchestration import dagster_storage
+from import_pipeline.orchestration.control import open_instance
 from import_pipeline.orchestration.dagster_storage import PooledPostgresStorage
+from import_pipeline.services.dagster_home import prepare_dagster_home
 from import_pipeline.settings import DAGSTER_SCHEME, Settings
 from import_pipeline_tests.orchestration.test_control import add_run
 from import_pipeline_tests.waiting import wait_until
@@ -125,6 +128,25 @@ def test_the_web_server_replaces_connections_that_postgresql_dropped(
     assert deployed.all_instigator_state() == []
     assert deployed.get_run_by_id(run.run_id) == run
     assert len(deployed.all_logs(run.run_id)) == 2
+
+
+@pytest.mark.parametrize("web_server", [False, True])
+def test_a_run_is_stamped_in_utc_whatever_zone_the_server_is_in(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, web_server: bool
+) -> None:
+    """West of Greenwich the monitoring failed fresh runs; when clocks went back, tokens did."""
+    monkeypatch.setenv("PGTZ", "America/Sao_Paulo")  # as if the server's configuration said so
+    prepare_dagster_home(settings.home)
+    with open_instance(settings) as instance:
+        if web_server:
+            instance.optimize_for_webserver(statement_timeout=15_000, pool_recycle=3600, max_overflow=20)
+        before = time.time()
+        record = instance.get_run_record_by_id(add_run(instance, "acme/a.csv@0", DagsterRunStatus.QUEUED))
+        assert record is not None
+        assert abs(record.create_timestamp.timestamp() - before) < 60
+        for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+            with storage._engine.connect() as conn:  # type: ignore[union-attr]
+                assert conn.scalar(text("SHOW timezone")) == "UTC"
 
 
 def test_an_event_is_one_statement(deployed: DagsterInstance, ask: Ask) -> None:
