@@ -43,7 +43,13 @@ def fetch_upload(
 
 
 def claim(
-    conn: psycopg.Connection, upload_id: str, token: Token, attempt: str, *, reporting: bool = False
+    conn: psycopg.Connection,
+    upload_id: str,
+    token: Token,
+    attempt: str,
+    launch: int | None = None,
+    *,
+    reporting: bool = False,
 ) -> Claim:
     """Make this run the upload's owner: the first ledger call of any op of a run.
 
@@ -54,6 +60,7 @@ def claim(
 
     Args:
         token: of the run; `attempt`: its `root_run_id`.
+        launch: that the sensor asked the run for; one of before a cancellation does not bring it back.
         reporting: the op only reports: it begins nothing anew, and has nothing to do after the report,
             whoever wrote it.
 
@@ -68,6 +75,8 @@ def claim(
     row = _known(fetch_upload(conn, upload_id, lock="FOR NO KEY UPDATE"), upload_id)
     if row.token is not None and token < row.token:
         raise _superseded(row, "A newer run owns it.")
+    if row.state == "cancelled" and launch not in (None, row.launch_number):
+        raise _superseded(row, "It was cancelled after the run was asked for.")
     action: Action = "nothing" if reporting and row.reported_at is not None else _action(row, token, attempt)
     if reporting and action == "import":
         raise _superseded(row, f"It is {row.state} now.")

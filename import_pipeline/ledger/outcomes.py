@@ -49,6 +49,8 @@ def record_cancelled(
 ) -> None:
     """To `cancelled`, while waiting or running; an upload that has its outcome keeps it.
 
+    It counts as a launch: a run that the sensor has asked for by then is one of before, see `claim`.
+
     Raises:
         Superseded: a token is given and it is not the current one.
     """
@@ -208,7 +210,10 @@ def _end(
         return
     if error is not None:
         _write_error(conn, upload_id, error)
-    conn.execute("UPDATE imports.uploads SET state = %s WHERE upload_id = %s", [state, upload_id])
+    conn.execute(
+        "UPDATE imports.uploads SET state = %s, launch_number = launch_number + %s WHERE upload_id = %s",
+        [state, int(state == "cancelled" and row.state != state), upload_id],
+    )
 
 
 def _write_error(conn: psycopg.Connection, upload_id: str, error: ImportPipelineError) -> None:

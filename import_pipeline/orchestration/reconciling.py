@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import psycopg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.storage.tags import RUN_KEY_TAG
 
-from import_pipeline.flow.arrivals.decision import run_key
+from import_pipeline.flow.arrivals.decision import launch_of
 from import_pipeline.flow.arrivals.reconciliation import ReconciledUpload, RunFact, RunStatus, reconcile
 from import_pipeline.flow.loading.staging import drop_staging_of
 from import_pipeline.ledger.outcomes import end_in_flight, relaunch
@@ -22,7 +23,6 @@ from import_pipeline.storage.bucket import Bucket
 from import_pipeline.storage.places import staging_prefix
 
 PARTITION_TAG = "dagster/partition"
-RUN_KEY_TAG = "dagster/run_key"
 UPLOADS_A_QUERY = 200
 
 _ENDED: dict[DagsterRunStatus, RunStatus] = {
@@ -47,7 +47,7 @@ def run_facts(instance: DagsterInstance, upload_ids: Sequence[str]) -> dict[str,
                     run_id=run.run_id,
                     status=_ENDED.get(run.status, "active"),
                     created=record.create_timestamp.timestamp(),
-                    launch_number=_launch_number(upload_id, run.tags.get(RUN_KEY_TAG)),
+                    launch_number=launch_of(upload_id, run.tags.get(RUN_KEY_TAG)),
                     timed_out=TIMED_OUT in run.tags,
                 )
             )
@@ -126,11 +126,3 @@ def _do(conn: psycopg.Connection, action: ReconciledUpload, row: InFlightUpload)
             message=action.reason,
             remedy=f"Look at run {action.run_id} in the Dagster UI, then launch the upload again.",
         )
-
-
-def _launch_number(upload_id: str, key: str | None) -> int | None:
-    """The launch that a run key stands for; None for a run that no sensor asked for."""
-    number = (key or "").rsplit("#", 1)[-1]
-    if not number.isdigit() or key != run_key(upload_id, int(number)):
-        return None
-    return int(number)

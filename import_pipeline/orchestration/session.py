@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import psycopg
-from dagster import OpExecutionContext
+from dagster import DagsterRun, OpExecutionContext
+from dagster._core.storage.tags import RUN_KEY_TAG
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import PartitionMissing, TookTooLong
+from import_pipeline.flow.arrivals.decision import launch_of
 from import_pipeline.flow.loading.early import EarlyBatches
 from import_pipeline.language import Language
 from import_pipeline.ledger.claims import claim
@@ -148,7 +150,8 @@ def open_session(
     step = context.op_handle.name
     with closing(connect(facts.database_url, application_name=f"import_pipeline {step}")) as connection:
         with translated_errors(), connection.transaction():
-            claimed = claim(connection, facts.upload_id, facts.token, attempt, reporting=reporting)
+            launch = _launch(run, facts.upload_id)
+            claimed = claim(connection, facts.upload_id, facts.token, attempt, launch, reporting=reporting)
             running = running_seconds(connection, facts.upload_id)
         yield Session(
             context=context,
@@ -169,6 +172,11 @@ def open_session(
             until=time.monotonic() + facts.settings.max_hours * 3600 - running,
             run_memory=memory,
         )
+
+
+def _launch(run: DagsterRun, upload_id: str) -> int | None:
+    """The launch that the sensor asked this run for; None for a run that a person wanted."""
+    return None if run.parent_run_id else launch_of(upload_id, run.tags.get(RUN_KEY_TAG))
 
 
 def _facts(context: OpExecutionContext, dataset: Dataset) -> RunFacts:

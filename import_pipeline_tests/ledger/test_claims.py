@@ -7,7 +7,7 @@ from import_pipeline.errors import PartitionMissing, Superseded
 from import_pipeline.ledger.claims import claim, guard, lock_owned
 from import_pipeline.ledger.connection import connect
 from import_pipeline.ledger.events import add_event
-from import_pipeline.ledger.outcomes import mark_reported, requeue
+from import_pipeline.ledger.outcomes import mark_reported, record_cancelled, requeue
 from import_pipeline.ledger.row_errors import row_errors, save_row_errors
 from import_pipeline.ledger.rows import RowError
 from import_pipeline.ledger.states import STATES
@@ -40,6 +40,19 @@ def test_a_published_upload_gets_its_missing_report_and_then_nothing(conn, in_st
     again = claim(conn, upload_id, token(2), "attempt2")
     assert again.action == "nothing"
     assert again.row == before, "nothing to do must change nothing"
+
+
+def test_a_run_that_was_asked_for_before_a_cancellation_does_not_bring_the_upload_back(conn):
+    upload_id = add(conn)
+    record_cancelled(conn, upload_id)
+    record_cancelled(conn, upload_id)
+    with pytest.raises(Superseded, match="cancelled after the run was asked for"):
+        claim(conn, upload_id, token(1), "attempt1", 1)
+    assert get_upload(conn, upload_id).state == "cancelled"
+    assert claim(conn, upload_id, token(2), "by hand").row.state == "running"
+    record_cancelled(conn, upload_id)
+    assert requeue(conn, [upload_id]) == [upload_id]
+    assert claim(conn, upload_id, token(3), "attempt3", 4).row.state == "running"
 
 
 def test_the_states_tested_above_are_all_states():

@@ -180,6 +180,14 @@ def run_key(upload_id: str, launch_number: int) -> str:
     return f"{upload_id}#{launch_number}"
 
 
+def launch_of(upload_id: str, key: str | None) -> int | None:
+    """The launch that a run key stands for; None for a run that no sensor asked for."""
+    number = (key or "").rsplit("#", 1)[-1]
+    if not number.isdigit() or key != run_key(upload_id, int(number)):
+        return None
+    return int(number)
+
+
 def _arrival(
     listed: ListedObject, found: str, datasets: Collection[str], workspaces: Collection[str] | None
 ) -> Arrival:
