@@ -97,16 +97,17 @@ def waiting(conn: psycopg.Connection, limit: int) -> list[KnownUpload]:
 
 
 def awaiting_report(conn: psycopg.Connection, limit: int) -> list[KnownUpload]:
-    """At most `limit` published uploads without a report, the oldest first.
+    """At most `limit` published uploads without a report, any of them.
 
-    Their run may still be at it; the caller asks Dagster.
+    Their run may still be at it, or have failed for good; the caller asks Dagster. So each look takes others:
+    the oldest might all be such, and hide for ever one that is asked for again.
     """
     with conn.cursor(row_factory=class_row(KnownUpload)) as cursor:
         return cursor.execute(
             """
             SELECT upload_id, workspace, dataset, size, last_modified, launch_number FROM imports.uploads
             WHERE published_at IS NOT NULL AND reported_at IS NULL AND state = ANY(%s)
-            ORDER BY published_at LIMIT %s
+            ORDER BY random() LIMIT %s
             """,
             [list(PUBLISHED_STATES), limit],
         ).fetchall()

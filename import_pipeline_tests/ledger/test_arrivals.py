@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from import_pipeline.ledger.arrivals import (
+    awaiting_report,
     mark_queued,
     queued_by_workspace,
     record_arrivals,
@@ -91,6 +92,12 @@ def test_a_workspace_with_many_files_does_not_hide_another(conn):
     found = [upload.upload_id for upload in waiting(conn, 3)]
     assert found[1] == late
     assert [upload.split("@")[0] for upload in found] == ["big/0.csv", "small/small.csv", "big/1.csv"]
+
+
+def test_reports_that_cannot_be_written_do_not_hide_another_that_is_missing(conn, in_state):
+    missing = {in_state("completed", f"{number}.csv") for number in range(3)}
+    found = [upload.upload_id for _ in range(50) for upload in awaiting_report(conn, 2)]
+    assert (len(found), set(found)) == (100, missing)
 
 
 def test_only_detected_uploads_wait(conn, in_state):
