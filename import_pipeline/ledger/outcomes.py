@@ -129,16 +129,19 @@ def end_in_flight(
     return conn.execute(query, _seen(seen)).rowcount
 
 
-def relaunch(conn: psycopg.Connection, seen: Sequence[InFlightUpload]) -> int:
+def relaunch(conn: psycopg.Connection, seen: Sequence[InFlightUpload], *, same_key: bool = False) -> int:
     """`queued` without a run back to `detected`, under the next launch number.
+
+    Args:
+        same_key: under the same number, for which Dagster submits the run that it has.
 
     Returns:
         Number of uploads sent back; one that changed since it was `seen` is left alone.
     """
     query = sql.SQL(
-        "UPDATE imports.uploads AS u SET state = 'detected', launch_number = launch_number + 1,"
+        "UPDATE imports.uploads AS u SET state = 'detected', launch_number = launch_number + {},"
         " run_id = NULL WHERE u.upload_id IN ({}) AND u.state = 'queued'"
-    ).format(_UNCHANGED)
+    ).format(sql.Literal(0 if same_key else 1), _UNCHANGED)
     return conn.execute(query, _seen(seen)).rowcount
 
 

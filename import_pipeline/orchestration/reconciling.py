@@ -1,6 +1,7 @@
 """Dagster's runs held against the ledger: facts for the pure decision, and doing what it says."""
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +13,13 @@ from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.storage.tags import RUN_KEY_TAG
 
 from import_pipeline.flow.arrivals.decision import launch_of
-from import_pipeline.flow.arrivals.reconciliation import ReconciledUpload, RunFact, RunStatus, reconcile
+from import_pipeline.flow.arrivals.reconciliation import (
+    SECONDS_WITHOUT_RUN,
+    ReconciledUpload,
+    RunFact,
+    RunStatus,
+    reconcile,
+)
 from import_pipeline.flow.loading.staging import drop_staging_of
 from import_pipeline.ledger.outcomes import end_in_flight, relaunch
 from import_pipeline.ledger.queries import in_flight
@@ -38,20 +45,26 @@ def run_facts(instance: DagsterInstance, upload_ids: Sequence[str]) -> dict[str,
     for start in range(0, len(upload_ids), UPLOADS_A_QUERY):
         wanted = list(upload_ids[start : start + UPLOADS_A_QUERY])
         for record in instance.get_run_records(RunsFilter(tags={PARTITION_TAG: wanted})):
-            run = record.dagster_run
+            run, created = record.dagster_run, record.create_timestamp.timestamp()
             if is_undo_job(run.job_name):
                 continue
             upload_id = run.tags[PARTITION_TAG]
             facts[upload_id].append(
                 RunFact(
                     run_id=run.run_id,
-                    status=_ENDED.get(run.status, "active"),
-                    created=record.create_timestamp.timestamp(),
+                    status=_status(run.status, created),
+                    created=created,
                     launch_number=launch_of(upload_id, run.tags.get(RUN_KEY_TAG)),
                     timed_out=TIMED_OUT in run.tags,
                 )
             )
     return facts
+
+
+def _status(status: DagsterRunStatus, created: float) -> RunStatus:
+    if status == DagsterRunStatus.NOT_STARTED and time.time() - created >= SECONDS_WITHOUT_RUN:
+        return "abandoned"
+    return _ENDED.get(status, "active")
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,8 @@ def _time_out(conn: psycopg.Connection, row: InFlightUpload, max_hours: float) -
 def _do(conn: psycopg.Connection, action: ReconciledUpload, row: InFlightUpload) -> None:
     if action.do == "launch_again":
         relaunch(conn, [row])
+    elif action.do == "ask_again":
+        relaunch(conn, [row], same_key=True)
     elif action.do == "cancel":
         end_in_flight(conn, [row], "cancelled", code="cancelled", message=action.reason)
     else:

@@ -109,13 +109,16 @@ def choose(conn: psycopg.Connection, instance: DagsterInstance, settings: Settin
     most = settings.max_runs_per_tick * 20
     candidates = [*waiting(conn, most), *awaiting_report(conn, most)]
     facts = run_facts(instance, [upload.upload_id for upload in candidates])
-    under_way = {
-        upload.upload_id
-        for upload in candidates
-        for run in facts.get(upload.upload_id, ())
-        if run.status == "active" or run.launch_number == upload.launch_number
-    }
-    mark_queued(conn, sorted(under_way))
+    under_way, queued = set[str](), set[str]()
+    for upload in candidates:
+        for run in facts.get(upload.upload_id, ()):
+            own = run.launch_number == upload.launch_number and run.status != "abandoned"
+            if own or run.status == "active":
+                under_way.add(upload.upload_id)
+            # One of an earlier launch still ends: it is not what the upload waits for.
+            if own or (run.status == "active" and run.launch_number is None):
+                queued.add(upload.upload_id)
+    mark_queued(conn, sorted(queued))
     return choose_launches(
         [upload for upload in candidates if upload.upload_id not in under_way],
         queued_by_workspace(conn),

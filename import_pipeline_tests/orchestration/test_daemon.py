@@ -18,15 +18,17 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
-from dagster import AssetKey, AssetRecordsFilter, DagsterInstance
+from dagster import AssetKey, AssetRecordsFilter, DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.utils import make_new_run_id
 from psycopg.rows import dict_row
 
 from import_pipeline.cli.connecting import open_bucket
+from import_pipeline.ledger.outcomes import requeue
 from import_pipeline.local_pipeline import RunningPipeline, start_pipeline
 from import_pipeline.orchestration.control import connections_of_runs, open_instance
 from import_pipeline.orchestration.pools import pool_limits
 from import_pipeline.services.processes import choose_port
-from import_pipeline.settings import Settings
+from import_pipeline.settings import DAGSTER_SCHEME, Settings
 from import_pipeline_tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
@@ -179,6 +181,32 @@ def test_a_killed_run_worker_and_a_fresh_launch_load_every_row_once(daemon: Daem
     assert (after["state"], after["read"], after["inserted"]) == ("completed", 50_000, 50_000)
     assert daemon.count("killed") == 50_000
     assert after["run_id"] != row["run_id"]
+
+
+def test_a_run_that_was_created_and_never_submitted_is_submitted_and_no_other_made(daemon: Daemon) -> None:
+    """As a daemon leaves it that is killed between; Dagster's monitoring fails it after three minutes."""
+    key = daemon.put("left", "a.csv", "no;such;columns\n1;2;3\n")
+    refused = daemon.reported(key)
+    ran = daemon.instance.get_run_by_id(refused["run_id"])
+    assert ran is not None and refused["state"] == "refused"
+    second = {**ran.tags, "dagster/run_key": f"{refused['upload_id']}#2"}
+    left = ran.with_status(DagsterRunStatus.NOT_STARTED).with_tags(second)._replace(run_id=make_new_run_id())
+    daemon.instance.add_run(left)
+    url = str(daemon.settings.require_dagster_database_url()).replace(DAGSTER_SCHEME, "postgresql://", 1)
+    with psycopg.connect(url) as dagsters:
+        dagsters.execute(
+            "UPDATE runs SET create_timestamp = create_timestamp - interval '130 seconds' WHERE run_id = %s",
+            [left.run_id],
+        )
+    with psycopg.connect(daemon.settings.require_database_url()) as conn:
+        conn.execute("UPDATE imports.uploads SET token_created = token_created - 300 WHERE key = %s", [key])
+        assert requeue(conn, [refused["upload_id"]]) == [refused["upload_id"]]
+
+    again = daemon.reported(key)
+
+    assert (again["state"], again["run_id"]) == ("refused", left.run_id)
+    runs = daemon.instance.get_runs(RunsFilter(tags={"dagster/partition": refused["upload_id"]}))
+    assert {run.run_id for run in runs} == {ran.run_id, left.run_id}
 
 
 def test_a_run_cancelled_while_running_loads_nothing(daemon: Daemon) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 SECONDS_WITHOUT_RUN = 120.0
-RunStatus = Literal["active", "succeeded", "failed", "cancelled"]
-Do = Literal["fail", "cancel", "launch_again", "time_out"]
+RunStatus = Literal["active", "abandoned", "succeeded", "failed", "cancelled"]
+Do = Literal["fail", "cancel", "launch_again", "ask_again", "time_out"]
 
 
 class InFlight(Protocol):
@@ -47,7 +47,8 @@ class RunFact:
     """One run of an upload, as Dagster knows it.
 
     Attributes:
-        status: `active`: anything not finished, queued or cancelling included.
+        status: `active`: anything not finished, queued or cancelling included; `abandoned`: created two
+            minutes ago and still not submitted, by a daemon that died.
         launch_number: from its run key; None for a run that a person launched.
         created: seconds since 1970.
         timed_out: whether it was stopped because it took too long.
@@ -126,6 +127,9 @@ def _ended(upload: InFlight, run: RunFact | None) -> ReconciledUpload:
     if run is None:
         reason = f"Its run {upload.run_id} is gone from Dagster."
         return ReconciledUpload(upload.upload_id, "fail", reason, upload.run_id)
+    if run.status == "abandoned":
+        reason = "Its run was created and never submitted; it is asked for again."
+        return ReconciledUpload(upload.upload_id, "ask_again", reason, run.run_id)
     if run.status == "cancelled":
         waiting = " before it started" if upload.state == "queued" else ""
         return ReconciledUpload(upload.upload_id, "cancel", f"Its run was cancelled{waiting}.", run.run_id)

@@ -47,6 +47,9 @@ WAITED = Row("queued", queued_seconds=120.0)
         (QUEUED, [RunFact("r1", "failed", 1.0, 1)], None),
         (WAITED, [RunFact("r1", "failed", 1.0, 1)], "launch_again"),
         (QUEUED, [RunFact("by-hand", "cancelled", 9.0)], None),
+        (QUEUED, [RunFact("r2", "abandoned", 2.0, 2)], "ask_again"),
+        (QUEUED, [RunFact("r2", "abandoned", 2.0, 2), RunFact("by-hand", "active", 3.0)], None),
+        (WAITED, [RunFact("r1", "abandoned", 1.0, 1)], "launch_again"),
         (QUEUED, [RunFact("r2", "failed", 2.0, 2), RunFact("r2b", "cancelled", 3.0, 2)], "cancel"),
     ],
 )
