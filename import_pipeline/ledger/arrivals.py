@@ -87,7 +87,7 @@ def waiting(conn: psycopg.Connection, limit: int) -> list[KnownUpload]:
     with conn.cursor(row_factory=class_row(KnownUpload)) as cursor:
         return cursor.execute(
             """
-            SELECT upload_id, workspace, dataset, size, last_modified, launch_number FROM (
+            SELECT upload_id, workspace, dataset, size, last_modified, launch_number, attempts FROM (
                 SELECT *, row_number() OVER (PARTITION BY workspace ORDER BY last_modified, upload_id) AS turn
                 FROM imports.uploads WHERE state = 'detected'
             ) AS fair ORDER BY turn, last_modified, upload_id LIMIT %s
@@ -105,7 +105,8 @@ def awaiting_report(conn: psycopg.Connection, limit: int) -> list[KnownUpload]:
     with conn.cursor(row_factory=class_row(KnownUpload)) as cursor:
         return cursor.execute(
             """
-            SELECT upload_id, workspace, dataset, size, last_modified, launch_number FROM imports.uploads
+            SELECT upload_id, workspace, dataset, size, last_modified, launch_number, attempts
+            FROM imports.uploads
             WHERE published_at IS NOT NULL AND reported_at IS NULL AND state = ANY(%s)
             ORDER BY random() LIMIT %s
             """,

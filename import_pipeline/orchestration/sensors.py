@@ -171,7 +171,8 @@ def sensor_result(
             AddDynamicPartitionsRequest(str(uploads_partitions(datasets[name]).name), ids)
             for name, ids in by_dataset.items()
         ],
-        asset_events=[_arrival_event(launch) for launch in sound],
+        # Dagster reports them before it submits runs: whatever had an attempt was reported.
+        asset_events=[_arrival_event(launch) for launch in sound if launch.upload.attempts == 0],
     )
 
 

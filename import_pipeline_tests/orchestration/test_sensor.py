@@ -10,6 +10,7 @@ from import_pipeline.errors import ConfigurationError
 from import_pipeline.flow.arrivals.pace import Pace, write_pace
 from import_pipeline.ledger.arrivals import waiting
 from import_pipeline.ledger.connection import connect
+from import_pipeline.ledger.outcomes import requeue
 from import_pipeline.orchestration.sensors import sensor_result
 from import_pipeline_tests.orchestration.conftest import World
 from import_pipeline_tests.orchestration.test_arrivals import one_lead
@@ -168,6 +169,22 @@ def test_the_external_asset_is_materialized_at_detection(world: World) -> None:
 
     upload = world.upload(KEY)
     assert world.instance.get_materialized_partitions(AssetKey(["uploads", "leads"])) == {upload["upload_id"]}
+
+
+def test_the_external_asset_is_not_materialized_again_when_its_file_is_launched_again(world: World) -> None:
+    """Noticed is what a file is once, however often a person retries it."""
+    world.put(KEY, "no;such;columns\n1;2;3\n")
+    first, stopped = world.evaluate(), world.evaluate()
+    assert isinstance(first, SensorResult) and isinstance(stopped, SensorResult)
+    assert len(first.asset_events) == len(stopped.asset_events) == 1, "rather twice than never"
+    world.tick()
+    with connect(world.settings.require_database_url()) as conn:
+        requeue(conn, [world.upload(KEY)["upload_id"]])
+
+    again = world.evaluate()
+
+    assert isinstance(again, SensorResult)
+    assert (len(again.run_requests or []), len(again.asset_events)) == (1, 0)
 
 
 def test_a_failed_listing_is_an_error_never_nothing_new(

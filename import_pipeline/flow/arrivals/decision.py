@@ -61,6 +61,7 @@ class KnownUpload:
         size: bytes.
         last_modified: of the original, UTC.
         launch_number: part of the run key, from the ledger.
+        attempts: that began; 0: no run of it ever claimed it.
     """
 
     upload_id: str
@@ -69,6 +70,7 @@ class KnownUpload:
     size: int
     last_modified: datetime
     launch_number: int
+    attempts: int = 0
 
 
 def identify(listed: Iterable[ListedObject]) -> dict[str, ListedObject]:
