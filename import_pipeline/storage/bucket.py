@@ -3,6 +3,7 @@
 Every trouble of the network or the store is raised as `StorageUnavailable` (`faults.py`).
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ BROKEN_BODY = (IncompleteReadError, ResponseStreamingError, ReadTimeoutError)
 PARQUET = "application/vnd.apache.parquet"
 WRITES = ("PutObject", "CopyObject", "CreateMultipartUpload")
 NOT_THERE = (404, 405)  # 405: the version is a delete marker
+NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def s3_client(settings: Settings, *, attempts: int = ATTEMPTS) -> Any:
@@ -288,13 +290,20 @@ class Bucket:
     def delete_keys(self, keys: Sequence[str]) -> None:
         """Delete objects of ours, 1,000 at a time; one that is gone already is as good as deleted.
 
+        A key that XML cannot name in such a list is deleted on its own.
+
         Raises:
             ValueError: a key is an original that people dropped.
         """
         if originals := [key for key in keys if key.startswith(UPLOADS)]:
             raise ValueError(f"originals are never deleted by key: {originals[0]!r}")
-        for start in range(0, len(keys), 1000):
-            some = [{"Key": key} for key in keys[start : start + 1000]]
+        nameless = {key for key in keys if NOT_IN_XML.search(key)}
+        for key in nameless:
+            with storage_errors(f"delete {key}"):
+                self.client.delete_object(Bucket=self.name, Key=key)
+        named = [key for key in keys if key not in nameless]
+        for start in range(0, len(named), 1000):
+            some = [{"Key": key} for key in named[start : start + 1000]]
             with storage_errors(f"delete {some[0]['Key']}"):
                 result = self.client.delete_objects(Bucket=self.name, Delete={"Objects": some, "Quiet": True})
             if failed := result.get("Errors"):

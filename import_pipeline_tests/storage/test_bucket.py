@@ -226,3 +226,16 @@ def test_a_short_body_is_how_botocore_tells_of_a_lost_connection() -> None:
     """The fixture above breaks bodies the way botocore sees it: this guards the fixture."""
     with pytest.raises(IncompleteReadError):
         StreamingBody(io.BytesIO(b"x"), 2).read()
+
+
+def test_keys_that_xml_cannot_name_are_deleted_with_the_others(services, bucket: Bucket) -> None:
+    """S3 refused the whole list as malformed: retention stopped at one such name."""
+    names = ["a.csv", "a\uffff.csv", "\ufffe", "a\x01.csv", "a\U0001f600.csv", "a&<.csv"]
+    for name in names:
+        services.aws.client("s3").put_object(Bucket=bucket.name, Key=f"archive/{name}", Body=b"x")
+    keys = bucket.list_keys("archive/")
+    assert len(keys) == len(names)
+
+    bucket.delete_keys(keys)
+
+    assert bucket.list_keys("archive/") == []
