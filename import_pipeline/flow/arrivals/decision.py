@@ -194,7 +194,11 @@ def _arrival(
     listed: ListedObject, found: str, datasets: Collection[str], workspaces: Collection[str] | None
 ) -> Arrival:
     parts = parse_key(listed.key)
-    path = parts.path
+    path, dataset = parts.path, parts.dataset
+    reason = why_ignored(parts, datasets, workspaces)
+    if "\0" in listed.key:
+        # Without a dataset it is never released: the ledger's key is not the object's.
+        reason, dataset = "Its name has a NUL, which no database can hold; drop it under another name.", None
     if parts.workspace is None:
         path = listed.key.removeprefix(UPLOADS)
     elif parts.dataset is None and parts.named_dataset is not None:
@@ -202,12 +206,12 @@ def _arrival(
     return Arrival(
         listed=listed,
         workspace=parts.workspace,
-        dataset=parts.dataset,
+        dataset=dataset,
         identity=found,
         short_id=short_id(found),
         upload_id=upload_id(parts.workspace, path, found),
         file_name=one_line(parts.file_name, "_"),
-        ignored_reason=why_ignored(parts, datasets, workspaces),
+        ignored_reason=reason,
     )
 
 

@@ -68,6 +68,7 @@ def test_names_that_are_never_imports_leave_no_record() -> None:
         ("uploads/acme/a.csv", "acme", None, "a.csv", "directly in uploads/acme/"),
         ("uploads/a.csv", None, None, "a.csv", "directly in uploads/"),
         ("uploads/ACME/leads/a.csv", None, "leads", "ACME/leads/a.csv", "`ACME` cannot be a workspace"),
+        ("uploads/acme/leads/a\0.csv", "acme", None, "a_.csv", "has a NUL"),
         ("uploads/acne/leads/a.csv", "acne", "leads", "a.csv", "Did you mean `acme`?"),
         ("uploads/a\nb|c/leads/a.csv", None, "leads", "a_b_c/leads/a.csv", "`a_b_c` cannot be"),
     ],
