@@ -97,6 +97,27 @@ def test_recording_what_is_new_does_not_put_the_next_listing_off(
     assert done.pace.wait(time.time(), interval=5, queue=False) == 0
 
 
+def test_a_slice_asks_the_ledger_one_question_however_many_pages_it_has(
+    bucket: Bucket, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noticing, "PAGE", 2)
+    statements: list[str] = []
+    execute = psycopg.Cursor.execute
+
+    def executed(cursor: psycopg.Cursor, query: Any, *more: Any, **options: Any) -> Any:
+        statements.append(" ".join(str(query).split()[:2]))
+        return execute(cursor, query, *more, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", executed)
+    first = notice_listed(conn, bucket, IMPORTABLE, Pace())
+    assert (first.listed, first.new) == (len(KEYS), len(KEYS) - 1)
+    assert statements == ["SELECT identity"] + ["INSERT INTO"] * -(-len(KEYS) // 2)
+
+    statements.clear()
+    assert notice_listed(conn, bucket, IMPORTABLE, Pace()).listed == len(KEYS)
+    assert statements == ["SELECT identity"]
+
+
 def test_a_known_object_is_asked_about_and_not_recorded_again(
     bucket: Bucket, conn: psycopg.Connection
 ) -> None:
