@@ -192,6 +192,11 @@ class Dataset:
         """Declared columns in the model's order, without `extra`."""
         return tuple(_column(name, c) for name, c in self.schema.columns.items())
 
+    @cached_property
+    def has_personal(self) -> bool:
+        """Whether any column is personal: what a stranger's text holds may then be a person's, too."""
+        return any(column.personal for column in self.columns)
+
     def existing_for(self, options: SenderOptions) -> Existing:
         """What happens to a row whose key is in the table, for a file sent with these options."""
         return options.on_existing or self.defaults.on_existing or self.existing

@@ -25,6 +25,7 @@ from import_pipeline.flow.arrivals.originals import (
 from import_pipeline.flow.loading.counting import count_in_table
 from import_pipeline.flow.loading.outcomes import read_outcomes
 from import_pipeline.flow.loading.staging import drop_staging, drop_staging_of
+from import_pipeline.flow.reports.masking import masked_opened
 from import_pipeline.flow.reports.reading import read_report
 from import_pipeline.flow.reports.writing import WrittenReport, write_refusal, write_reports
 from import_pipeline.ledger.claims import guard, lock_owned
@@ -267,11 +268,12 @@ def _events(
                 metadata=unpublished_metadata(session.bucket, published, written),
             ),
         )
+    shown = masked_opened(opened, session.dataset)
     return (
         Output(
             None,
             "imported",
-            metadata=imported_metadata(session.bucket, opened, split, published, written),
+            metadata=imported_metadata(session.bucket, shown, split, published, written),
         ),
         Output(None, "rejected", metadata=rejected_metadata(session.bucket, published, written)),
         *check_results(session.dataset, published, in_table),

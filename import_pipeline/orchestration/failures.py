@@ -134,7 +134,7 @@ def without_values(dataset: Dataset) -> Iterator[None]:
     try:
         yield
     except QUOTING as error:
-        if not any(column.personal for column in dataset.columns):
+        if not dataset.has_personal:
             raise
         kind = f"{type(error).__module__}.{type(error).__qualname__}"
         state = f" (SQLSTATE {error.sqlstate})" if isinstance(error, psycopg.Error) else ""

@@ -17,6 +17,7 @@ from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.duplicates.finding import find_duplicates
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
+from import_pipeline.flow.reports.masking import masked_opened
 from import_pipeline.language import told
 from import_pipeline.ledger import uploads as ledger
 from import_pipeline.ledger.claims import guard
@@ -78,7 +79,7 @@ def open_file(session: Session, *, dry_run: bool, rows_per_batch: int | None) ->
             return replace(opened, action="report", duplicate_of=row.duplicate_of)
         if not opened.options.force and not opened.options.dry_run:
             opened = replace(opened, duplicate_of=ledger.find_first_import(conn, opened, session.dataset))
-        ledger.record_opened(conn, opened)
+        ledger.record_opened(conn, masked_opened(opened, session.dataset))
         if opened.duplicate_of is None:
             create_staging_table(conn, opened, session.dataset)
     Progress(session).say(OPENED, 0, "opened")

@@ -89,11 +89,16 @@ def scenarios(word: Words) -> dict[str, bytes]:
     """Files by name: each brings personal values to a place where a message might quote them."""
     twice = good(word)
     book = openpyxl.Workbook()
+    headless = openpyxl.Workbook()
+    for _ in range(3):
+        headless.active.append([word(), f"{word()}@x.example", "11 9999", "room"])
     book.active.append(HEADER.split(";"))
     book.active.append([word("c-"), word(), word(), word(), word(), word(), word(), word(), word(), 1])
     book.active.append([word("c-"), f"=1/0&{word()!r}", "#N/A", 44000, 1.5, "1e400", True, 1, 2, "x"])
     sheet = io.BytesIO()
     book.save(sheet)
+    other_sheet = io.BytesIO()
+    headless.save(other_sheet)
     lines = [
         f'{{"code": "{word()}", "name": {{"first": "{word()}"}}, "mail": ["{word()}"], "born": "{word()}"}}',
         f'{{"code": "{word()}", "weight": "{word()}", "unknown": "{word()}"}}',
@@ -105,17 +110,25 @@ def scenarios(word: Words) -> dict[str, bytes]:
         "bad.csv": "\n".join([HEADER, *bad_rows(word), f'c;"{word()}', good(word)]) + "\n",
         "orders.csv": f"{HEADER}\n{word('c-')};;;03/04/1971;;1.234;;;;\n{word('c-')};;;05/06/1972;;5,6;;;;\n",
         "no-header.csv": f"{good(word)}\n{good(word)}\n",
+        "no-header-one-known.csv": f"{good(word)};blood\n{good(word)};x\n",
+        "unknown-headers.csv": f"{HEADER};{word()}\n{good(word)};{word()}\n{good(word)};\x00\n",
+        "unknown-keys.json": f'{{"{word()}": [{{"code": "{word()}", "{word()}": "{word()}"}}]}}',
+        "two-arrays.json": f'{{"{word()}": [], "{word()}": []}}',
         "broken.json": "\n".join(lines),
         "lines.jsonl": "\n".join(lines[:2]) + "\n",
         "not-text.csv": f"{HEADER}\n{word()}\x81\x8d\x00\x01{word()}\n",
     }
-    return {name: text.encode("utf-8") for name, text in files.items()} | {"book.xlsx": sheet.getvalue()}
+    books = {"book.xlsx": sheet.getvalue(), "no-header-one-known.xlsx": other_sheet.getvalue()}
+    return {name: text.encode("utf-8") for name, text in files.items()} | books
 
 
 def test_personal_values_go_back_to_the_sender_and_nowhere_else(
     clinic: World, planted: Words, caplog: Any, capfd: Any
 ) -> None:
-    """Found on its first run: a file without a header was refused with its first row in the message."""
+    """Found on its first run: a file without a header was refused with its first row in the message.
+
+    Found later: where one cell of that row is the header of a column, the row was quoted all the same.
+    """
     caplog.set_level(logging.INFO)
     rows = {
         name: clinic.import_file(f"uploads/acme/patients/{name}", data)
@@ -130,6 +143,11 @@ def test_personal_values_go_back_to_the_sender_and_nowhere_else(
     assert "none of its 10 headers names a column of patients" in refused["error_message"]
     back = clinic.get(f"{refused['report_prefix']}summary.json").decode()
     assert "Columns found: 'c-planted" in back, "the sender sees what was found"
+    known = rows["no-header-one-known.csv"]
+    assert "has no column for 'code'. Columns found: 'blood' and 10 others." in known["error_message"]
+    assert "Columns found: 'c-planted" in clinic.get(f"{known['report_prefix']}summary.json").decode()
+    assert rows["unknown-headers.csv"]["details"]["opened"]["file"]["header"] == [*HEADER.split(";"), "***"]
+    assert rows["unknown-headers.csv"]["rejected"] == 1 and rows["unknown-keys.json"]["inserted"] == 1
 
 
 BREAKING = {

@@ -88,10 +88,10 @@ def errors_table(
 def mask_errors(errors: pa.Table, dataset: Dataset) -> pa.Table:
     """The same error rows with values of personal columns masked, in `value` and `message`.
 
-    What belongs to no declared column (the overflow of a row, an unknown column) is masked too
-    where the dataset has anything personal.
+    What belongs to no declared column (the overflow of a row, an unknown column and its header) is
+    masked too where the dataset has anything personal.
     """
-    if not any(c.personal for c in dataset.columns):
+    if not dataset.has_personal:
         return errors
     public = pa.array([c.name for c in dataset.columns if not c.personal], pa.string())
     hide = pc.and_(pc.invert(pc.is_in(errors["column"], value_set=public)), pc.is_valid(errors["value"]))
@@ -102,7 +102,22 @@ def mask_errors(errors: pa.Table, dataset: Dataset) -> pa.Table:
     message = pa.array([text.replace(shown, f'"{MASK}"') if hidden else text for text, shown, hidden in rows],
                        pa.string())  # fmt: skip
     value = pc.if_else(hide, MASK, errors["value"])
-    return errors.set_column(3, "value", value).set_column(6, "message", message).cast(ERRORS_SCHEMA)
+    hidden = errors.set_column(3, "value", value).set_column(6, "message", message)
+    return _without_unknown_headers(hidden, dataset).cast(ERRORS_SCHEMA)
+
+
+def _without_unknown_headers(errors: pa.Table, dataset: Dataset) -> pa.Table:
+    declared = pa.array([c.name for c in dataset.columns], pa.string())
+    foreign = pc.and_(
+        pc.invert(pc.is_in(errors["column"], value_set=declared)), pc.not_equal(errors["header"], "")
+    )
+    rows = zip(errors["message"].to_pylist(), errors["header"].to_pylist(), foreign.to_pylist(), strict=True)
+    message = pa.array([text.replace(f'"{header}"', f'"{MASK}"', 1) if hidden else text
+                        for text, header, hidden in rows], pa.string())  # fmt: skip
+    named = pc.and_(foreign, pc.not_equal(errors["column"], ""))
+    column, header = pc.if_else(named, MASK, errors["column"]), pc.if_else(foreign, MASK, errors["header"])
+    masked = errors.set_column(1, "column", column).set_column(2, "header", header)
+    return masked.set_column(6, "message", message)
 
 
 def _rows(problem: Problem, language: Language, sheets: Sequence[str]) -> pa.Table:

@@ -139,7 +139,7 @@ def _broken(dataset: Dataset, column: str, error: SchemaError) -> ImportFailed:
     else:
         what, said = f"pandera reports {error.reason_code}: ", str(error)
     opening = f"Dataset {dataset.name!r} ({dataset.where}), {place}: {what}"
-    personal = any(c.personal for c in dataset.columns)
+    personal = dataset.has_personal
     return ImportFailed(
         f"{opening}{said}.",
         masked=f"{opening}{_ERROR_NAME.match(said)[0]}…" if said and personal else "",  # type: ignore[index]

@@ -132,7 +132,8 @@ def map_header(
     _refuse_duplicates(theirs, found, file_name)
     missing = [c.name for c in dataset.columns if c.required and c.name not in found]
     if missing:
-        masked = "" if found else _without_header(file_name, dataset, len(theirs))
+        what = f"has no column for {_listed(missing)}"
+        masked = _for_others(file_name, what, theirs, found, dataset)
         raise _missing(missing, theirs, dataset, file_name, masked)
     mapping = {column.name: found[column.name][0] for column in dataset.columns if column.name in found}
     unknown = tuple(p for p in range(len(theirs)) if p not in mapping.values())
@@ -142,7 +143,9 @@ def map_header(
             told("{file} has columns that {dataset} does not know: {headers}.",
                  file=file_name, dataset=dataset.name, headers=_listed(named)),
             remedy=told("Remove or rename them and send the file again."),
-            masked="" if found else _without_header(file_name, dataset, len(named)),
+            masked=_for_others(
+                file_name, f"has columns that {dataset.name} does not know", theirs, found, dataset
+            ),
             headers=named,
         )  # fmt: skip
     return MappedHeader(header, mapping, unknown, ours)
@@ -162,11 +165,20 @@ def _refuse_duplicates(header: Sequence[str], found: dict[str, list[int]], file_
             )  # fmt: skip
 
 
-def _without_header(file_name: str, dataset: Dataset, cells: int) -> str:
-    """The refusal for all but the sender: with no known name in it, the row may be one of a person."""
-    if not any(column.personal for column in dataset.columns):
+def _for_others(
+    file_name: str, what: str, header: Sequence[str], found: dict[str, list[int]], dataset: Dataset
+) -> str:
+    """The refusal for all but the sender: a header that no column has may be a cell of a person.
+
+    One cell of a row of data that happens to be a column's header makes no header of the row.
+    """
+    if not dataset.has_personal:
         return ""
-    return f"{file_name}: none of its {cells} headers names a column of {dataset.name}."
+    if not found:
+        return f"{file_name}: none of its {len(header)} headers names a column of {dataset.name}."
+    others = len(header) - sum(len(positions) for positions in found.values())
+    more = f" and {others} others" if others > 1 else " and 1 other" if others else ""
+    return f"{file_name} {what}. Columns found: {_listed(list(found))}{more}."
 
 
 def _missing(

@@ -203,6 +203,7 @@ class ArrayCutter:
             raise UnsupportedFormat(
                 told("{file} is a JSON object with several arrays: {names}.", file=self._name, names=arrays),
                 remedy=_SEND_ARRAY, names=arrays,
+                masked=f"{self._name} is a JSON object with {len(arrays)} arrays.",
             )  # fmt: skip
         return arrays[0]
 

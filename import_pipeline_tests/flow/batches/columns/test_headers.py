@@ -1,8 +1,11 @@
 """Which row is the header, what its cells mean, and what of it refuses a file."""
 
+from dataclasses import replace
+
 import pytest
 
 from import_pipeline.catalog.dataset import SenderOptions
+from import_pipeline.datasets.leads import DATASET as LEADS
 from import_pipeline.errors import BadOption, MissingColumns, UnknownColumns
 from import_pipeline.flow.batches.columns.headers import (
     declared_header,
@@ -63,6 +66,19 @@ def test_a_missing_column_names_the_nearest_of_those_found() -> None:
     with pytest.raises(MissingColumns) as refused:
         map_header(["x"], PEOPLE, "f.csv")
     assert "Nearest" not in refused.value.message
+
+
+def test_others_than_the_sender_see_only_the_headers_that_a_column_has() -> None:
+    """A row of a person, one cell of which happened to be a header, stood in ledger and Dagster."""
+    row = ["ana@x.example.org", "Ana Silva", "Origem"]
+    with pytest.raises(MissingColumns) as refused:
+        map_header(row, LEADS, "f.csv")
+    assert "'Ana Silva'" in refused.value.message and refused.value.fields["found"] == row
+    assert refused.value.masked == "f.csv has no column for 'email'. Columns found: 'source' and 2 others."
+    with pytest.raises(UnknownColumns) as unknown:
+        map_header(["E-mail", "Ana Silva"], replace(LEADS, unknown_columns="refuse"), "f.csv")
+    assert "'Ana Silva'" in unknown.value.message
+    assert unknown.value.masked.endswith("Columns found: 'email' and 1 other.")
 
 
 def test_the_row_of_the_header_may_be_stated_by_the_sender_or_declared() -> None:

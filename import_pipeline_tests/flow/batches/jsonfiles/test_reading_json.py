@@ -196,8 +196,9 @@ def test_a_file_whose_rows_cannot_be_told_apart_is_refused_by_name(
     text: str, error: type[Exception], said: str, chunk_bytes: int
 ) -> None:
     name = "rows.jsonl" if error is EmptyFile else "rows.json"
-    with pytest.raises(error, match=said):
+    with pytest.raises(error) as refused:
         read_back(text.encode(), ANYTHING, name=name, chunk_bytes=chunk_bytes)
+    assert said in refused.value.message  # type: ignore[attr-defined]
 
 
 def test_an_empty_array_has_no_rows_and_lacks_no_column() -> None:
