@@ -23,6 +23,9 @@ from import_pipeline.ledger.access import (
 READERS_LEDGER = ("uploads", "attempts", "batches", "events", "row_errors", "rejects")
 READERS_VIEW = "uploads_view"
 SCHEMAS = ("imports", "public")
+# Roles of PostgreSQL whose members read all tables, those of staging too, or the files of the server.
+ALL_SEEING = ("pg_read_all_data", "pg_write_all_data", "pg_read_server_files", "pg_write_server_files",
+              "pg_execute_server_program")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,27 +97,49 @@ def list_readers(conn: psycopg.Connection) -> list[Reader]:
 def grant_readers(conn: psycopg.Connection, tables: Sequence[str]) -> list[str]:
     """Give every reader what it lacks: tables that came since. For `migrate`.
 
-    A dataset table without row-level security (another owner's) is given to nobody.
+    A dataset table without row-level security (another owner's) is given to nobody. A reader that sees
+    every workspace by now, as a member of what it was no member of or of a role that a table of before
+    was kept for, is named each time.
     """
     safe = [table for table in tables if is_secured(conn, "public", table)]
-    return [
-        line for reader in list_readers(conn) if reader.exists for line in _grant(conn, reader.role, safe)
-    ]
+    done = []
+    for reader in list_readers(conn):
+        if reader.exists:
+            done += _grant(conn, reader.role, safe)
+            why = _unbound(conn, reader.role)
+            seen = f"reader {reader.role} sees every workspace: {why}; take that from it or remove the reader"
+            done += [seen] * bool(why)
+    return done
 
 
 def _require_bound(conn: psycopg.Connection, role: str) -> None:
     """Refuse a role that would see everything: one that reads a workspace and sees all is a leak."""
-    row = conn.execute("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-    if row is None:
+    if not _exists(conn, role):
         make = sql.SQL("CREATE ROLE {} LOGIN PASSWORD '…';").format(sql.Identifier(role)).as_string(conn)
         raise ConfigurationError(f"There is no role {role!r}.", remedy=f"Run: {make}", role=role)
-    why = "it is a superuser or bypasses row-level security" if row[0] else _seen_through(conn, role)
+    why = _unbound(conn, role)
     if why:
         raise ConfigurationError(
             f"The role {role!r} would see every workspace: {why}.",
             remedy="Make a role of its own for the reader, or take that from it.",
             role=role,
         )
+
+
+def _unbound(conn: psycopg.Connection, role: str) -> str:
+    """By what no policy binds a role, whether of its own or by roles that it is a member of; or empty."""
+    row = conn.execute(
+        """
+        SELECT rolname::text, rolsuper OR rolbypassrls FROM pg_roles
+        WHERE (rolsuper OR rolbypassrls OR rolname = ANY(%(seeing)s)) AND pg_has_role(%(role)s, oid, 'MEMBER')
+        ORDER BY rolname <> %(role)s, 1 LIMIT 1
+        """,
+        {"seeing": list(ALL_SEEING), "role": role},
+    ).fetchone()
+    if row is None:
+        return _seen_through(conn, role)
+    member = "it is" if row[0] == role else f"it is a member of {row[0]},"
+    return f"{member} a superuser or bypasses row-level security" if row[1] else member.rstrip(",")
 
 
 def _seen_through(conn: psycopg.Connection, role: str) -> str:

@@ -24,6 +24,7 @@ from import_pipeline.ledger.connection import connect
 from import_pipeline.ledger.dataset_tables import create_table
 from import_pipeline.ledger.migrate import check_schema, migrate
 from import_pipeline.ledger.readers import (
+    ALL_SEEING,
     READERS_LEDGER,
     Reader,
     add_reader,
@@ -342,6 +343,34 @@ def test_a_role_that_no_policy_binds_cannot_become_a_reader(database, kind):
     with connect(database.owner_url) as conn, pytest.raises(ConfigurationError) as refused:
         add_reader(conn, role, ["acme"], TABLES)
     assert refused.value.remedy.startswith("Run: CREATE ROLE" if kind == "missing" else "Make a role")
+
+
+@pytest.mark.parametrize("group", ["SUPERUSER", "BYPASSRLS", *ALL_SEEING])
+def test_a_role_that_may_become_one_that_no_policy_binds_cannot_become_a_reader(database, group):
+    """Through pg_read_all_data it read all of staging, through SET ROLE everything else."""
+    between, role = database.role(), database.role()
+    top = group if group.startswith("pg_") else database.role(group)
+    for above, below in ((top, between), (between, role)):
+        database.superuser.execute(sql.SQL("GRANT {} TO {}").format(*map(sql.Identifier, (above, below))))
+    with connect(database.owner_url) as conn, pytest.raises(ConfigurationError, match=f"a member of {top}"):
+        add_reader(conn, role, ["acme"], TABLES)
+
+
+def test_migrate_names_a_reader_that_came_to_see_every_workspace_through_a_group(database):
+    """A table of before stays visible to the roles that had rights on it; a reader may be in one of them."""
+    group, role = database.role(), database.role()
+    database.superuser.execute(sql.SQL("GRANT {} TO {}").format(*map(sql.Identifier, (group, role))))
+    with connect(database.owner_url) as conn:
+        add_reader(conn, role, ["acme"], TABLES)
+        create_table(conn, BOATS)
+        conn.execute(sql.SQL("GRANT SELECT ON boats TO {}").format(sql.Identifier(group)))
+    named_it = f"reader {role} sees every workspace: policy import_kept of boats is for {group}"
+    for _ in range(2):
+        done = migrate(database.owner_url, named(BOATS), loader=LOADER_ROLE)
+        assert [line for line in done if line.startswith(named_it)], "each time, until it is settled"
+    with connect(database.owner_url) as conn:
+        conn.execute("DROP POLICY import_kept ON boats")
+    assert migrate(database.owner_url, named(BOATS), loader=LOADER_ROLE) == []
 
 
 def test_a_reader_whose_role_was_dropped_is_shown_as_that_and_can_be_removed(database):
