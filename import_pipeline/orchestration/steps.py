@@ -17,7 +17,7 @@ from import_pipeline.flow.batches.splitting import split_file
 from import_pipeline.flow.duplicates.finding import find_duplicates
 from import_pipeline.flow.loading.publishing import publish_upload
 from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
-from import_pipeline.flow.reports.masking import masked_opened
+from import_pipeline.flow.reports.masking import masked_opened, masked_split
 from import_pipeline.language import told
 from import_pipeline.ledger import uploads as ledger
 from import_pipeline.ledger.claims import guard
@@ -96,7 +96,7 @@ def split(session: Session, opened: OpenedUpload) -> SplitUpload:
     if opened.action == "import":
         with session.ledger() as conn:
             guard(conn, session.upload_id, session.token)
-            ledger.record_split(conn, session.upload_id, done)
+            ledger.record_split(conn, session.upload_id, masked_split(done, session.dataset))
     return done
 
 

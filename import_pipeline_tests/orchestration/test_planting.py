@@ -45,7 +45,8 @@ class Patient(pandera.DataFrameModel):
     room: Text = column()
 
 
-PATIENTS = Dataset(name="patients", model=Patient, key=("code",), existing="update", unknown_columns="keep")
+PATIENTS = Dataset(name="patients", model=Patient, key=("code",), existing="update", unknown_columns="keep",
+                   footer=("(?i)^total",))  # fmt: skip
 
 
 @pytest.fixture
@@ -113,6 +114,7 @@ def scenarios(word: Words) -> dict[str, bytes]:
         "no-header-one-known.csv": f"{good(word)};blood\n{good(word)};x\n",
         "unknown-headers.csv": f"{HEADER};{word()}\n{good(word)};{word()}\n{good(word)};\x00\n",
         "unknown-keys.json": f'{{"{word()}": [{{"code": "{word()}", "{word()}": "{word()}"}}]}}',
+        "footer.csv": f"{HEADER}\n{good(word)}\nTotal;{word()};{word()}@x.example;;;;;;;\n",
         "two-arrays.json": f'{{"{word()}": [], "{word()}": []}}',
         "broken.json": "\n".join(lines),
         "lines.jsonl": "\n".join(lines[:2]) + "\n",
@@ -147,6 +149,9 @@ def test_personal_values_go_back_to_the_sender_and_nowhere_else(
     assert "has no column for 'code'. Columns found: 'blood' and 10 others." in known["error_message"]
     assert "Columns found: 'c-planted" in clinic.get(f"{known['report_prefix']}summary.json").decode()
     assert rows["unknown-headers.csv"]["details"]["opened"]["file"]["header"] == [*HEADER.split(";"), "***"]
+    footer = rows["footer.csv"]
+    assert footer["details"]["split"]["ignored"] == [{"row_number": 3, "why": "footer", "text": "***"}]
+    assert "Total | planted" in clinic.get(f"{footer['report_prefix']}summary.json").decode()
     assert rows["unknown-headers.csv"]["rejected"] == 1 and rows["unknown-keys.json"]["inserted"] == 1
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.flow.checks.messages import ERRORS_SCHEMA, MASK, mask_errors
-from import_pipeline.records import OpenedUpload
+from import_pipeline.records import OpenedUpload, SplitUpload
 
 
 def masked(errors: pa.Table, dataset: Dataset) -> pa.Table:
@@ -43,6 +43,13 @@ def masked_opened(opened: OpenedUpload, dataset: Dataset) -> OpenedUpload:
     header = tuple(MASK if at in unknown and cell else cell for at, cell in enumerate(file.header))
     detected = tuple(replace(found, value=MASK) if found.what == "rows" else found for found in file.detected)
     return replace(opened, file=replace(file, header=header, schema="", detected=detected))
+
+
+def masked_split(split: SplitUpload, dataset: Dataset) -> SplitUpload:
+    """What was split, without the text of ignored rows, in which a footer may quote personal columns."""
+    if not dataset.has_personal:
+        return split
+    return replace(split, ignored=tuple(replace(row, text=MASK) for row in split.ignored))
 
 
 KEY_CODES = ("repeated_in_file", "already_in_table", "newer_in_table")
