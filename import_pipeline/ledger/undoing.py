@@ -14,7 +14,7 @@ from import_pipeline.errors import NotUndoable
 from import_pipeline.ledger.events import add_event
 from import_pipeline.ledger.rows import UploadRow
 from import_pipeline.ledger.states import PUBLISHED_STATES
-from import_pipeline.ledger.uploads import add_details, lock_table_of, transition
+from import_pipeline.ledger.uploads import add_details, transition, try_lock_table_of
 from import_pipeline.records import DependingUpload, UndoneUpload
 
 DEPENDING_KEPT = 100
@@ -163,37 +163,43 @@ def record_undone(conn: psycopg.Connection, row: UploadRow, undone: UndoneUpload
     return undone_at[0]
 
 
-def delete_history(conn: psycopg.Connection, before: datetime) -> int:
-    """Delete what an undo of uploads published before a moment would need: nobody can undo those any more.
-
-    A publish's images go together, under its publish lock, which each workspace and dataset is asked for
-    in turn; so the caller commits soon.
-
-    Returns:
-        Number of images deleted.
-    """
-    tables = conn.execute(
+def past_histories(conn: psycopg.Connection, before: datetime) -> list[tuple[str, str]]:
+    """Workspaces and datasets that have images of uploads published before a moment."""
+    return conn.execute(
         "SELECT DISTINCT workspace, dataset FROM imports.uploads u WHERE published_at < %s"
         " AND publish_number IS NOT NULL AND updated > 0 AND EXISTS (SELECT FROM imports.row_history h"
         " WHERE h.workspace = u.workspace AND h.dataset = u.dataset"
         " AND h.publish_number = u.publish_number) ORDER BY 1, 2",
         [before],
     ).fetchall()
-    deleted = 0
-    for workspace, dataset in tables:
-        lock_table_of(conn, workspace, dataset)
-        deleted += conn.execute(
-            "DELETE FROM imports.row_history h USING imports.uploads u WHERE u.workspace = %(workspace)s"
-            " AND u.dataset = %(dataset)s AND u.published_at < %(before)s AND h.workspace = u.workspace"
-            " AND h.dataset = u.dataset AND h.publish_number = u.publish_number",
-            {"workspace": workspace, "dataset": dataset, "before": before},
-        ).rowcount
+
+
+def delete_history(conn: psycopg.Connection, workspace: str, dataset: str, before: datetime) -> int | None:
+    """Delete what an undo of uploads published before a moment would need: nobody can undo those any more.
+
+    A publish's images go together, under the publish lock, which is not waited for: a transaction that
+    did would hold up the publishes of each other workspace that it had locked before. One of its own each.
+
+    Returns:
+        Number of images deleted; None: a publish or undo is at work there.
+    """
+    if not try_lock_table_of(conn, workspace, dataset):
+        return None
+    return conn.execute(
+        "DELETE FROM imports.row_history h USING imports.uploads u WHERE u.workspace = %(workspace)s"
+        " AND u.dataset = %(dataset)s AND u.published_at < %(before)s AND h.workspace = u.workspace"
+        " AND h.dataset = u.dataset AND h.publish_number = u.publish_number",
+        {"workspace": workspace, "dataset": dataset, "before": before},
+    ).rowcount
+
+
+def delete_dependencies(conn: psycopg.Connection, before: datetime) -> None:
+    """Delete who depends on uploads published before a moment: only an undo of those asks."""
     conn.execute(
         "DELETE FROM imports.dependencies d USING imports.uploads o WHERE o.upload_id = d.depends_on"
         " AND o.state = ANY(%s) AND o.published_at < %s",
         [list(PUBLISHED_STATES), before],
     )
-    return deleted
 
 
 def _now(conn: psycopg.Connection) -> datetime:

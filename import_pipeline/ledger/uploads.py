@@ -139,10 +139,15 @@ def recorded_batches(conn: psycopg.Connection, upload_id: str, attempt: str) -> 
 
 def lock_table_of(conn: psycopg.Connection, workspace: str, dataset: str) -> None:
     """The publish lock: one publish (or undo) at a time in a workspace and dataset, until commit."""
-    conn.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-        [f"import_pipeline publish {workspace}/{dataset}"],
-    )
+    conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_publish_lock(workspace, dataset)])
+
+
+def try_lock_table_of(conn: psycopg.Connection, workspace: str, dataset: str) -> bool:
+    """The publish lock if nobody has it, without waiting; whether it is held now, until commit."""
+    row = conn.execute(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [_publish_lock(workspace, dataset)]
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def find_first_import(conn: psycopg.Connection, opened: OpenedUpload, dataset: Dataset) -> str | None:
@@ -200,6 +205,10 @@ def _settable(columns: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise ValueError(f"not to be set here: {', '.join(unknown)}")
     return columns
+
+
+def _publish_lock(workspace: str, dataset: str) -> str:
+    return f"import_pipeline publish {workspace}/{dataset}"
 
 
 def _set(conn: psycopg.Connection, upload_id: str, values: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ from import_pipeline.flow.housekeeping.sweeping import abort_unfinished, sweep_o
 from import_pipeline.ledger.connection import connect, translated_errors
 from import_pipeline.ledger.housekeeping import database_use, delete_events
 from import_pipeline.ledger.migrate import require_current
-from import_pipeline.ledger.undoing import delete_history
+from import_pipeline.ledger.undoing import delete_dependencies, delete_history, past_histories
 from import_pipeline.orchestration.event_log import delete_arrival_events
 from import_pipeline.orchestration.forgetting import (
     active_in,
@@ -181,9 +181,16 @@ def _run_part(context: OpExecutionContext, name: str, part: Part, house: House) 
 
 
 def _forget_history(house: House) -> None:
+    before = house.now - timedelta(days=house.days.history)
+    for workspace, dataset in past_histories(house.conn, before):
+        with house.conn.transaction():
+            deleted = delete_history(house.conn, workspace, dataset, before)
+        if deleted is None:
+            house.did["tables that a publish is at work on, left"] += 1
+        else:
+            house.did["images of rows"] += deleted
     with house.conn.transaction():
-        before = house.now - timedelta(days=house.days.history)
-        house.did["images of rows"] += delete_history(house.conn, before)
+        delete_dependencies(house.conn, before)
 
 
 def _forget_events(house: House) -> None:

@@ -15,6 +15,7 @@ from import_pipeline.flow.housekeeping.days import kept_days
 from import_pipeline.flow.housekeeping.house import House
 from import_pipeline.flow.housekeeping.placing import set_aside
 from import_pipeline.ledger.connection import connect
+from import_pipeline.ledger.uploads import lock_table_of
 from import_pipeline.orchestration import housekeeping
 from import_pipeline.orchestration.event_log import delete_arrival_events
 from import_pipeline.orchestration.forgetting import (
@@ -201,6 +202,19 @@ def test_both_jobs_say_what_they_did_and_what_is_used_before_and_after(world):
     assert said["bytes free on this disk, after"] > 0
     assert metadata_of(kept)["objects in archive/, after"] == 1
     assert metadata_of(kept)["row history: images of rows"] == 1
+
+
+def test_history_is_not_waited_for_where_a_publish_is_at_work_and_goes_the_next_day(world):
+    """Asked for in one transaction, locks held up the publishes of all others behind one that was long."""
+    image_of_32_days_ago(world, imported(world))
+    with connect(world.settings.require_database_url()) as long_publish:
+        lock_table_of(long_publish, "acme", "leads")
+        kept = run_job(world, RETENTION_JOB)
+    assert kept.success
+    said = metadata_of(kept)
+    assert said["row history: tables that a publish is at work on, left"] == 1
+    assert "row history: images of rows" not in said
+    assert metadata_of(run_job(world, RETENTION_JOB))["row history: images of rows"] == 1
 
 
 def test_a_part_that_fails_stops_no_other_and_the_run_names_it(world, monkeypatch):

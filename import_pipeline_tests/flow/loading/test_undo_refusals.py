@@ -18,7 +18,7 @@ from import_pipeline.errors import (
 )
 from import_pipeline.flow.loading.undoing import undo_upload
 from import_pipeline.ledger.connection import connect
-from import_pipeline.ledger.undoing import delete_history
+from import_pipeline.ledger.undoing import delete_history, past_histories
 from import_pipeline_tests.flow.loading.test_undoing import (
     TOMORROW,
     UPDATING,
@@ -29,6 +29,8 @@ from import_pipeline_tests.flow.loading.test_undoing import (
     undo,
 )
 from import_pipeline_tests.flow.loading.world import NOON, MadeUpload, Seats, World, thing, things
+
+WHERE = ("acme", "things")
 
 
 def refused(world: World, made: MadeUpload, why: str, words: str, **options: Any) -> NotUndoable:
@@ -111,7 +113,7 @@ def test_once_its_images_were_deleted_an_upload_is_refused_rather_than_its_updat
     loaded(world, UPDATING, thing("a", "old"))
     made = loaded(world, UPDATING, thing("a", "new"), thing("b"), at=TOMORROW)
     with connect(world.url) as conn:
-        assert delete_history(conn, datetime.now(UTC) + timedelta(days=1)) == 1
+        assert delete_history(conn, *WHERE, datetime.now(UTC) + timedelta(days=1)) == 1
     refused(world, made, "history_gone", "no longer kept")
 
 
@@ -123,8 +125,11 @@ def test_only_images_of_before_the_moment_are_deleted(world: World) -> None:
         world.query(
             "UPDATE imports.uploads SET published_at = %s WHERE upload_id = %s", day, made.opened.upload_id
         )
+    before = datetime(2026, 1, 3, tzinfo=UTC)
     with connect(world.url) as conn:
-        assert delete_history(conn, datetime(2026, 1, 3, tzinfo=UTC)) == 1
+        assert past_histories(conn, before) == [WHERE]
+        assert delete_history(conn, *WHERE, before) == 1
+        assert past_histories(conn, before) == []
     assert world.query("SELECT publish_number FROM imports.row_history") == [(3,)]
 
 
