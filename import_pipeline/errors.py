@@ -280,6 +280,10 @@ class PartitionMissing(ImportFailed):
     code = "partition_missing"
 
 
+class NotAllDone(ImportFailed):
+    """Housekeeping could not take some things away, and did all others; fields: `number`, `first`."""
+
+
 class NotReimportable(ImportFailed):
     """An upload that cannot be brought in again; the remedy says what to do instead."""
 

@@ -22,6 +22,7 @@ from import_pipeline.flow.housekeeping.due import (
     runs_due,
 )
 from import_pipeline.flow.housekeeping.house import UPLOADS_A_CHUNK, House, chunks
+from import_pipeline.flow.housekeeping.stuck import Stuck
 from import_pipeline.ledger.housekeeping import live_uploads, lock_families, unreported_uploads
 from import_pipeline.ledger.outcomes import ask_for_reports
 from import_pipeline.orchestration.event_log import all_partitions, delete_check_verdicts
@@ -80,13 +81,16 @@ def prune_partitions(house: House, instance: DagsterInstance, datasets: Mapping[
 
 def delete_records(house: House, instance: DagsterInstance) -> None:
     """Delete what ops of long finished runs handed each other; other objects there are left alone."""
+    stuck = Stuck(house, "could not be deleted")
     for some in chunks(_records(house), RUNS_A_CHUNK):
         newest = {run: at for run, at, _ in some}
         due = records_due(newest, _chains(instance, list(newest)), house.days.records, house.now)
         for run, _, size in some:
             if run in due:
-                house.did["objects deleted"] += house.bucket.delete_prefix(run_records_prefix(run))
-                house.did["bytes deleted"] += size
+                with stuck.apart(run_records_prefix(run)):
+                    house.did["objects deleted"] += house.bucket.delete_prefix(run_records_prefix(run))
+                    house.did["bytes deleted"] += size
+    stuck.settle()
 
 
 def delete_runs(

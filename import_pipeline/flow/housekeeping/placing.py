@@ -26,6 +26,7 @@ from import_pipeline.flow.housekeeping.due import (
     place_after,
 )
 from import_pipeline.flow.housekeeping.house import UPLOADS_A_CHUNK, House, chunks
+from import_pipeline.flow.housekeeping.stuck import TROUBLE, Stuck
 from import_pipeline.ledger.housekeeping import (
     forget_objects,
     known_short_ids,
@@ -55,6 +56,7 @@ def delete_past(house: House, place: Place) -> None:
     days = getattr(house.days, place)
     if days == FOR_EVER:
         return
+    stuck = Stuck(house, "could not be deleted")
     old = (one for one in _owned(house, PREFIXES[place]) if is_past(one.newest, days, house.now))
     for some in chunks(old, UPLOADS_A_CHUNK):
         # The ledger first: killed in between, the objects are still there and are found again.
@@ -62,23 +64,42 @@ def delete_past(house: House, place: Place) -> None:
             gone = {name: one.place.prefix for one, name in _due(house, place, some) if name}
             forget_objects(house.conn, *_noted(place), gone, days)
         with house.conn.transaction():
-            due = [one for one, _ in _due(house, place, some)]
-            house.bucket.delete_keys([key for one in due for key in one.keys])
-        house.did["objects deleted"] += sum(len(one.keys) for one in due)
-        house.did["bytes deleted"] += sum(one.size for one in due)
+            _delete(house, [one for one, _ in _due(house, place, some)], stuck)
+    stuck.settle()
 
 
 def set_aside(house: House, datasets: Mapping[str, Dataset]) -> None:
     """Move originals of uploads that did not make it from `uploads/` to their place, after their days."""
     if house.days.set_aside == FOR_EVER:
         return
+    stuck = Stuck(house, "could not be put away")
     before, after = house.now - timedelta(days=house.days.set_aside), ""
     while found := originals_to_set_aside(house.conn, before, after, UPLOADS_A_CHUNK):
         for upload_id in found:
             # A large original takes a while to copy, so each has a transaction of its own.
-            with house.conn.transaction():
+            with stuck.apart(upload_id):
                 _set_aside_one(house, upload_id, datasets)
         after = found[-1]
+    stuck.settle()
+
+
+def _delete(house: House, due: Sequence[OwnedObjects], stuck: Stuck) -> None:
+    """Delete many uploads' objects at once; where one of them cannot be, those of each upload apart."""
+    try:
+        house.bucket.delete_keys([key for one in due for key in one.keys])
+    except TROUBLE:
+        for one in due:
+            with stuck.apart(one.place.prefix):
+                house.bucket.delete_keys(one.keys)
+                _count(house, one)
+    else:
+        for one in due:
+            _count(house, one)
+
+
+def _count(house: House, deleted: OwnedObjects) -> None:
+    house.did["objects deleted"] += len(deleted.keys)
+    house.did["bytes deleted"] += deleted.size
 
 
 def _set_aside_one(house: House, upload_id: str, datasets: Mapping[str, Dataset]) -> None:

@@ -12,6 +12,7 @@ from itertools import groupby
 from import_pipeline.flow.housekeeping.days import is_past
 from import_pipeline.flow.housekeeping.due import STAGING_TABLE, HousedUpload, staging_is_due
 from import_pipeline.flow.housekeeping.house import UPLOADS_A_CHUNK, House, chunks
+from import_pipeline.flow.housekeeping.stuck import Stuck
 from import_pipeline.ledger.housekeeping import drop_table, lock_by_short_id, staging_tables
 from import_pipeline.storage.leftovers import OUR_PLACES, abort_upload, incomplete_uploads
 from import_pipeline.storage.places import STAGING, StagedPlace, staged_place
@@ -34,19 +35,23 @@ def sweep_tables(house: House) -> None:
     """Drop staging tables that no attempt needs any more; any other table of the schema is left alone."""
     ours = [(table, named) for table in staging_tables(house.conn)
             if (named := STAGING_TABLE.fullmatch(table.name))]  # fmt: skip
+    stuck = Stuck(house, "could not be dropped")
     for some in chunks(ours, TABLES_A_CHUNK):
         with house.conn.transaction():
             owners = _unused(house, {named[1] for _, named in some})
             for table, named in some:
                 found = owners.get(named[1])
                 if found is not None and staging_is_due(found, named[2], None, house.now, house.days):
-                    dropped = drop_table(house.conn, table.name)
-                    house.did["tables dropped" if dropped else "tables in use, left"] += 1
-                    house.did["bytes of tables"] += table.size if dropped else 0
+                    with stuck.apart(f"staging.{table.name}"):
+                        dropped = drop_table(house.conn, table.name)
+                        house.did["tables dropped" if dropped else "tables in use, left"] += 1
+                        house.did["bytes of tables"] += table.size if dropped else 0
+    stuck.settle()
 
 
 def sweep_objects(house: House) -> None:
     """Delete staging objects that no attempt needs any more."""
+    stuck = Stuck(house, "could not be deleted")
     for some in chunks(_staged(house), UPLOADS_A_CHUNK):
         with house.conn.transaction():
             owners = _unused(house, {one.place.short_id for one in some})
@@ -56,17 +61,22 @@ def sweep_objects(house: House) -> None:
                     continue
                 mine = [owner for owner in found if owner.dataset == one.place.dataset]
                 if staging_is_due(mine, one.place.attempt, one.newest, house.now, house.days):
-                    house.did["objects deleted"] += house.bucket.delete_prefix(one.place.prefix)
-                    house.did["bytes of objects"] += one.size
+                    with stuck.apart(one.place.prefix):
+                        house.did["objects deleted"] += house.bucket.delete_prefix(one.place.prefix)
+                        house.did["bytes of objects"] += one.size
+    stuck.settle()
 
 
 def abort_unfinished(house: House) -> None:
     """Give up multipart uploads of ours that were begun more than a day ago."""
+    stuck = Stuck(house, "could not be given up")
     for prefix in OUR_PLACES:
         # Listed as a whole first: giving one up would move what a listing under way still has to show.
         for one in list(incomplete_uploads(house.bucket, prefix)):
             if is_past(one.begun_at, UNFINISHED_DAYS, house.now):
-                house.did["unfinished uploads given up"] += int(abort_upload(house.bucket, one))
+                with stuck.apart(one.key):
+                    house.did["unfinished uploads given up"] += int(abort_upload(house.bucket, one))
+    stuck.settle()
 
 
 def _unused(house: House, short_ids: Collection[str]) -> dict[str, list[HousedUpload]]:

@@ -3,10 +3,11 @@
 from typing import Any, get_args
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from import_pipeline.catalog.dataset import SenderOptions
 from import_pipeline.catalog.discovery import load_datasets
-from import_pipeline.errors import StorageUnavailable
+from import_pipeline.errors import NotAllDone, StorageUnavailable
 from import_pipeline.flow.housekeeping.due import Place
 from import_pipeline.flow.housekeeping.house import House
 from import_pipeline.flow.housekeeping.placing import delete_past, set_aside
@@ -66,7 +67,7 @@ def test_retention_that_stops_between_ledger_and_bucket_ends_the_same(
 
     with monkeypatch.context() as patched:
         patched.setattr(Bucket, "delete_keys", broken)
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(NotAllDone):
             delete_past(then, "archive")
     assert yard.keys("archive/") == [done["original_key"]]
     delete_past(then, "archive")
@@ -150,6 +151,68 @@ def test_an_archive_goes_when_its_stuck_files_have_had_their_days(
 
     target = place("acme", "leads", archive["short_id"], "leads.zip") if place else archive["key"]
     assert yard.keys() == [target]
+
+
+def test_an_original_that_cannot_be_moved_keeps_no_other_in_uploads(
+    yard: Yard, datasets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under a lock of the bucket's one object ended the part each day, and all behind it stayed."""
+    stuck = yard.upload("a.csv", "failed")
+    yard.upload("b.csv", "failed")
+    whole = yard.bucket.move
+
+    def move(source: Any, target: str) -> Any:
+        if source.key == stuck["key"]:
+            locked = {"Error": {"Code": "InvalidObjectState"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+            raise ClientError(locked, "CopyObject")
+        return whole(source, target)
+
+    monkeypatch.setattr(yard.bucket, "move", move)
+    house = yard.house(days=15)
+    with pytest.raises(
+        NotAllDone, match=f"1 could not be put away, all others are done; the first: {stuck['upload_id']}: "
+    ) as told:
+        set_aside(house, datasets)
+    assert "InvalidObjectState" in str(told.value)
+    assert yard.keys("uploads/") == [stuck["key"]]
+    assert (house.did["could not be put away"], house.did["originals put away"]) == (1, 1)
+
+
+def test_an_object_that_cannot_be_deleted_keeps_no_other(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck, done = yard.reported("a.csv"), yard.reported("b.csv")
+    whole = yard.bucket.delete_keys
+
+    def delete(keys: Any) -> None:
+        whole([key for key in keys if key != stuck["original_key"]])
+        if stuck["original_key"] in keys:
+            raise StorageUnavailable("held by a lock")
+
+    monkeypatch.setattr(yard.bucket, "delete_keys", delete)
+    house = yard.house(days=400)
+    with pytest.raises(
+        NotAllDone,
+        match=f"1 could not be deleted, all others are done; the first: archive/.*{stuck['short_id']}/",
+    ):
+        delete_past(house, "archive")
+    assert yard.keys("archive/") == [stuck["original_key"]]
+    assert house.did["objects deleted"] == 1 and done["original_key"]
+
+
+def test_a_store_that_is_away_is_not_asked_for_each_object(
+    yard: Yard, datasets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcde":
+        yard.upload(f"{name}.csv", "failed")
+    asked = []
+
+    def away(source: Any, target: str) -> None:
+        asked.append(source.key)
+        raise StorageUnavailable("no answer") from EndpointConnectionError(endpoint_url="http://nowhere")
+
+    monkeypatch.setattr(yard.bucket, "move", away)
+    with pytest.raises(StorageUnavailable):
+        set_aside(yard.house(days=15), datasets)
+    assert len(asked) == 3
 
 
 def test_timelines_of_what_is_not_finished_are_kept(yard: Yard) -> None:

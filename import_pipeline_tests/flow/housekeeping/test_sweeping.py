@@ -1,10 +1,13 @@
 """The sweep over real tables and objects: what finished and dead attempts left goes, nothing else."""
 
 import psycopg
+import pytest
 from psycopg import sql
 
+from import_pipeline.errors import NotAllDone
 from import_pipeline.flow.housekeeping.house import House
 from import_pipeline.flow.housekeeping.sweeping import abort_unfinished, sweep_objects, sweep_tables
+from import_pipeline.settings import Settings
 from import_pipeline_tests.flow.housekeeping.conftest import ATTEMPT, Yard
 
 
@@ -68,6 +71,18 @@ def test_a_table_that_an_orphan_still_writes_to_is_left_for_the_next_sweep(yard:
     sweep_tables(now)
 
     assert yard.tables() == set()
+
+
+def test_a_table_of_another_owner_keeps_no_other(yard: Yard, settings: Settings) -> None:
+    with psycopg.connect(settings.require_owner_database_url()) as owner:
+        owner.execute("CREATE TABLE staging.u_000000000000_aaaaaaaa (a int)")
+    yard.conn.execute("CREATE UNLOGGED TABLE staging.u_111111111111_aaaaaaaa (a int)")
+    with pytest.raises(
+        NotAllDone,
+        match=r"1 could not be dropped, all others are done; the first: staging\.u_0{12}_a{8}: must",
+    ):
+        sweep_tables(yard.house())
+    assert yard.tables() == {"u_000000000000_aaaaaaaa"}
 
 
 def test_staging_of_an_upload_that_the_ledger_does_not_know_goes_when_it_is_old(yard: Yard) -> None:
