@@ -6,8 +6,9 @@ failed and names it. What the parts do is `flow/housekeeping/`'s and `forgetting
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -50,6 +51,7 @@ from import_pipeline.storage.places import STAGING
 SWEEP_JOB, RETENTION_JOB = "housekeeping_sweep", "housekeeping_retention"
 HOURLY, DAILY = "17 * * * *", "40 3 * * *"
 EVENTS_A_CHUNK = 10_000
+LAST_LOOK = "what is used after"
 Part = Callable[[House], None]
 Use = dict[str, int]
 
@@ -144,40 +146,61 @@ def _keep_house(
     """Run all parts; what each did, and those that failed."""
     settings = load_settings()
     bucket = Bucket(context.resources.s3, settings.require_bucket())
-    url = context.resources.database.url()
-    with closing(connect(url, application_name=f"import_pipeline {context.job_name}")) as conn:
-        conn.autocommit = True
+
+    @contextmanager
+    def at_work() -> Iterator[House]:
+        """A house with a connection of its own: one that is lost ends no other part."""
+        name = f"import_pipeline {context.job_name}"
+        with closing(connect(context.resources.database.url(), application_name=name)) as conn:
+            conn.autocommit = True
+            yield House(conn, bucket, kept_days(settings), now, active_in(context.instance))
+
+    now = datetime.now(UTC)
+    with at_work() as house:
         with translated_errors():
-            require_current(conn, {})
-        house = House(conn, bucket, kept_days(settings), datetime.now(UTC), active_in(context.instance))
+            require_current(house.conn, {})
         before = _use(house, places)
-        did: dict[str, Any] = {}
-        failed = []
-        for name, part in parts.items():
-            mine = replace(house, did=house.did.__class__())
-            if not _run_part(context, name, part, mine):
-                failed.append(name)
-            did |= {f"{name}: {what}": MetadataValue.int(number) for what, number in mine.did.items()}
-        after = _use(house, places)
+    did: dict[str, Any] = {}
+    failed = []
+    for name, part in parts.items():
+        if not _run_part(context, name, part, at_work, did):
+            failed.append(name)
+    after: Use = {}
+
+    def look(house: House) -> None:
+        after.update(_use(house, places))
+
+    if not _run_part(context, LAST_LOOK, look, at_work, did):
+        failed.append(LAST_LOOK)
     for what in before:
-        context.log.info(f"{what}: {before[what]:,} before, {after[what]:,} after")
         did[f"{what}, before"] = MetadataValue.int(before[what])
-        did[f"{what}, after"] = MetadataValue.int(after[what])
+        if what in after:
+            did[f"{what}, after"] = MetadataValue.int(after[what])
+            context.log.info(f"{what}: {before[what]:,} before, {after[what]:,} after")
     return did, failed
 
 
-def _run_part(context: OpExecutionContext, name: str, part: Part, house: House) -> bool:
-    """Run one part and log what it did; False if it failed, whatever the reason: the run names it."""
+def _run_part(
+    context: OpExecutionContext,
+    name: str,
+    part: Part,
+    at_work: Callable[[], AbstractContextManager[House]],
+    did: dict[str, Any],
+) -> bool:
+    """Run one part, log what it did and add that to `did`; False if it failed: the run names it."""
+    done: Counter[str] = Counter()
+    succeeded = True
     try:
-        with translated_errors():
-            part(house)
-        done = True
+        with translated_errors(), at_work() as house:
+            part(replace(house, did=done))
     except Exception:
         context.log.exception(f"{name} failed.")
-        done = False
-    told = ", ".join(f"{what} {number:,}" for what, number in house.did.items() if number)
-    context.log.info(f"{name}: {told or 'nothing to do'}")
-    return done
+        succeeded = False
+    if name != LAST_LOOK:
+        told = ", ".join(f"{what} {number:,}" for what, number in done.items() if number)
+        context.log.info(f"{name}: {told or 'nothing to do'}")
+    did |= {f"{name}: {what}": MetadataValue.int(number) for what, number in done.items()}
+    return succeeded
 
 
 def _forget_history(house: House) -> None:

@@ -235,3 +235,31 @@ def test_a_part_that_fails_stops_no_other_and_the_run_names_it(world, monkeypatc
     assert "staging tables" in told.description
     assert told.metadata["staging tables: tables dropped"].value == 2
     assert told.metadata["staging objects: objects deleted"].value == 3
+
+
+def test_a_lost_connection_ends_only_the_part_that_it_hit(world, monkeypatch):
+    """All parts shared one connection: each later one failed, and the run ended without naming any."""
+
+    def hit(house: House) -> None:
+        house.conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    def working(house: House) -> None:
+        house.did["answers"] += len(house.conn.execute("SELECT 1").fetchall())
+
+    monkeypatch.setattr(housekeeping, "sweep_tables", hit)
+    monkeypatch.setattr(housekeeping, "sweep_objects", working)
+    assert failure_of(run_job(world, SWEEP_JOB)) == ("staging tables", 1)
+
+
+def test_a_last_look_that_fails_is_named_and_hides_nothing_that_was_done(world, monkeypatch):
+    looks = iter([{}])
+    monkeypatch.setattr(housekeeping, "use_of", lambda *_: next(looks))
+    monkeypatch.setattr(housekeeping, "sweep_objects", lambda house: house.did.update({"answers": 1}))
+    assert failure_of(run_job(world, SWEEP_JOB)) == ("what is used after", 1)
+
+
+def failure_of(done: Any) -> tuple[str, int]:
+    """The parts that a run names, and the number of answers in its metadata."""
+    [failure] = [e for e in done.all_events if e.event_type_value == "STEP_FAILURE"]
+    told = failure.event_specific_data.user_failure_data.metadata
+    return told["failed"].value, told["staging objects: answers"].value
