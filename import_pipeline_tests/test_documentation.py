@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from import_pipeline.cli.main import app
@@ -114,12 +115,33 @@ def test_what_the_code_says_of_the_docs_exists() -> None:
             assert (TOP / path).exists(), f"{source.relative_to(TOP)} names {path}"
 
 
-def test_the_environment_example_of_the_containers_names_only_variables_that_are_read() -> None:
+PASSWORDS = {"POSTGRES_PASSWORD", "OWNER_PASSWORD", "LOADER_PASSWORD", "DAGSTER_PASSWORD"}
+
+
+def test_the_environment_examples_of_the_containers_name_only_variables_that_are_read() -> None:
     known = {variable_of(name) for name in Settings.model_fields}
-    text = (TOP / "deploy" / "compose.env.example").read_text(encoding="utf-8")
-    named = re.findall(r"^([A-Z_]+)=", text, re.MULTILINE)
-    passwords = {"POSTGRES_PASSWORD", "OWNER_PASSWORD", "LOADER_PASSWORD", "DAGSTER_PASSWORD"}
-    assert set(named) - passwords <= known
+    examples = (TOP / "deploy").glob("*.env.example")
+    assert set().union(*map(_variables, examples)) - PASSWORDS <= known
+
+
+def test_a_container_has_only_the_secrets_that_it_needs() -> None:
+    """All had all: who got into the web server had the owner's and the superuser's passwords."""
+    services = yaml.safe_load((TOP / "deploy" / "docker-compose.yaml").read_text(encoding="utf-8"))[
+        "services"
+    ]
+    given = {}
+    for name, service in services.items():
+        files = service["env_file"] if isinstance(service["env_file"], list) else [service["env_file"]]
+        given[name] = set().union(*(_variables(TOP / "deploy" / f"{file}.example") for file in files))
+    owner = "IMPORT_PIPELINE_OWNER_DATABASE_URL"
+    assert given["postgres"] == PASSWORDS
+    assert {name for name in given if owner in given[name]} == {"migrate"}
+    for name in ("code", "daemon", "webserver"):
+        assert given[name].isdisjoint(PASSWORDS) and "IMPORT_PIPELINE_DATABASE_URL" in given[name]
+
+
+def _variables(example: Path) -> set[str]:
+    return set(re.findall(r"^([A-Z_]+)=", example.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def _code(page: Path) -> Iterator[str]:
