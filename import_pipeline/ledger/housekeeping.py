@@ -19,6 +19,7 @@ from import_pipeline.flow.housekeeping.due import (
     LIVE_STATES,
     REPORTED_STATES,
     SET_ASIDE_STATES,
+    UNKEPT_STATES,
     HousedUpload,
 )
 from import_pipeline.ledger.events import one_line
@@ -174,14 +175,38 @@ def originals_to_set_aside(conn: psycopg.Connection, before: datetime, after: st
     return [upload_id for (upload_id,) in rows]
 
 
-def note_set_aside(conn: psycopg.Connection, upload_id: str, key: str | None, message: str) -> None:
-    """Keep where housekeeping put an original, or that it found none; the caller holds the row."""
+def unkept_originals(
+    conn: psycopg.Connection, datasets: Collection[str], before: datetime, after: str, limit: int
+) -> list[str]:
+    """Uploads of these datasets whose report was written before a moment, not looked at since.
+
+    Their run was to delete their original then. Archives are not among them, nor what was refused.
+
+    Args:
+        after: only upload ids greater than this one; at most `limit` of them, in their order.
+    """
+    rows = conn.execute(
+        "SELECT upload_id FROM imports.uploads WHERE upload_id > %s AND dataset = ANY(%s) AND parent IS NULL"
+        " AND original_key IS NULL AND state = ANY(%s) AND reported_at <= %s"
+        " AND coalesce(set_aside_at, '-infinity') < reported_at ORDER BY upload_id LIMIT %s",
+        [after, list(datasets), list(UNKEPT_STATES), before, limit],
+    ).fetchall()
+    return [upload_id for (upload_id,) in rows]
+
+
+def note_set_aside(conn: psycopg.Connection, upload_id: str, key: str | None, message: str = "") -> None:
+    """Keep where housekeeping put an original, or that it found none; the caller holds the row.
+
+    Args:
+        message: for the timeline; empty: there is nothing to tell.
+    """
     conn.execute(
         "UPDATE imports.uploads SET original_key = coalesce(%s, original_key), set_aside_at ="
         " clock_timestamp() WHERE upload_id = %s",
         [key, upload_id],
     )
-    _note(conn, [upload_id], message)
+    if message:
+        _note(conn, [upload_id], message)
 
 
 def forget_objects(

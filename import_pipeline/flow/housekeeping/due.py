@@ -20,6 +20,8 @@ STOPPED_STATES: tuple[UploadState, ...] = ("failed", "cancelled")
 SET_ASIDE_STATES: tuple[UploadState, ...] = (*STOPPED_STATES, "ignored")
 # Their report puts the original in its place; without one nobody did.
 REPORTED_STATES: tuple[UploadState, ...] = ("refused", "duplicate_file", "undone")
+# Their original goes with their report where the dataset keeps none.
+UNKEPT_STATES: tuple[UploadState, ...] = (*PUBLISHED_STATES, "checked", "duplicate_file", "undone")
 OUTCOMES = "outcomes"
 STAGING_TABLE = re.compile(rf"u_([0-9a-f]{{12}})_([a-z0-9_]{{1,8}}|{OUTCOMES})")
 FIRST_WAIT = timedelta(hours=1)
@@ -121,7 +123,7 @@ def original_is_due(upload: HousedUpload, now: datetime, days: KeptDays) -> bool
 def place_after(
     members: Sequence[HousedUpload], now: datetime, days: KeptDays, *, keep: bool
 ) -> ArchivePlace:
-    """Where an archive belongs whose files failed or were cancelled long ago: those count as refused.
+    """Where an archive belongs; files that failed, were cancelled or ignored long ago count as refused.
 
     Args:
         keep: the dataset's `keep_original`.
@@ -131,7 +133,7 @@ def place_after(
     over: dict[str, UploadState] = {
         member.upload_id: "refused"
         for member in members
-        if member.state in STOPPED_STATES and is_past(member.changed_at, days.set_aside, now)
+        if member.state in SET_ASIDE_STATES and is_past(member.changed_at, days.set_aside, now)
     }
     return place_of_archive([over.get(m.upload_id, m.state) for m in members], keep=keep)
 

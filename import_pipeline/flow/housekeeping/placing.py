@@ -19,6 +19,7 @@ from import_pipeline.flow.arrivals.originals import (
 )
 from import_pipeline.flow.housekeeping.days import FOR_EVER, is_past
 from import_pipeline.flow.housekeeping.due import (
+    UNKEPT_STATES,
     HousedUpload,
     Place,
     object_is_due,
@@ -33,11 +34,13 @@ from import_pipeline.ledger.housekeeping import (
     lock_families,
     note_set_aside,
     originals_to_set_aside,
+    unkept_originals,
 )
 from import_pipeline.ledger.rows import UploadRow
 from import_pipeline.ledger.uploads import get_upload
 from import_pipeline.storage.places import ARCHIVE, QUARANTINE, REPORTS, OwnedPlace, owned_place
 
+UNKEPT_DAYS = 1
 PREFIXES: Mapping[Place, str] = {"archive": ARCHIVE, "quarantine": QUARANTINE, "reports": REPORTS}
 
 
@@ -69,10 +72,18 @@ def delete_past(house: House, place: Place) -> None:
 
 
 def set_aside(house: House, datasets: Mapping[str, Dataset]) -> None:
-    """Move originals of uploads that did not make it from `uploads/` to their place, after their days."""
-    if house.days.set_aside == FOR_EVER:
-        return
+    """Move originals of uploads that did not make it from `uploads/` to their place, after their days.
+
+    Originals that their dataset does not keep and that are there still, a day after the report, are deleted.
+    """
     stuck = Stuck(house, "could not be put away")
+    _delete_unkept(house, [one.name for one in datasets.values() if not one.keep_original], stuck)
+    if house.days.set_aside != FOR_EVER:
+        _move_stuck(house, datasets, stuck)
+    stuck.settle()
+
+
+def _move_stuck(house: House, datasets: Mapping[str, Dataset], stuck: Stuck) -> None:
     before, after = house.now - timedelta(days=house.days.set_aside), ""
     while found := originals_to_set_aside(house.conn, before, after, UPLOADS_A_CHUNK):
         for upload_id in found:
@@ -80,7 +91,31 @@ def set_aside(house: House, datasets: Mapping[str, Dataset]) -> None:
             with stuck.apart(upload_id):
                 _set_aside_one(house, upload_id, datasets)
         after = found[-1]
-    stuck.settle()
+
+
+def _delete_unkept(house: House, datasets: Sequence[str], stuck: Stuck) -> None:
+    """What a run was to delete after its report, but was killed, or the store refused."""
+    before, after = house.now - timedelta(days=UNKEPT_DAYS), ""
+    while found := unkept_originals(house.conn, datasets, before, after, UPLOADS_A_CHUNK):
+        for upload_id in found:
+            with stuck.apart(upload_id):
+                _delete_unkept_one(house, upload_id)
+        after = found[-1]
+
+
+def _delete_unkept_one(house: House, upload_id: str) -> None:
+    family = lock_families(house.conn, [upload_id])[upload_id]
+    row = get_upload(house.conn, upload_id)
+    if not family or row is None or row.state not in UNKEPT_STATES or house.active([upload_id]):
+        return
+    source = locate_original(house.bucket, row)
+    if source is None or source.key != row.listed.key or any(one.live for one in family):
+        note_set_aside(house.conn, upload_id, None)
+        return
+    moved = archive_original(house.bucket, row, source, keep=False)
+    gone = "Its original was deleted: its dataset keeps none."
+    note_set_aside(house.conn, upload_id, None, gone if moved.outcome == "moved" else _told(moved, "", 0))
+    house.did.update({"originals deleted": 1, "bytes deleted": source.size})
 
 
 def _delete(house: House, due: Sequence[OwnedObjects], stuck: Stuck) -> None:

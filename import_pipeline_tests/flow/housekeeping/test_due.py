@@ -145,6 +145,18 @@ def test_what_is_due_stays_due_and_0_keeps_for_ever(family, days, now, later):
     assert not any(original_is_due(one, LATER, for_ever) for one in family)
 
 
+def test_an_archive_with_an_ignored_file_leaves_uploads_after_its_days():
+    """It stayed for ever: such a file has no outcome, and did not count as one that failed."""
+    days = kept_days(Settings(_env_file=None))
+    long_ago = NOW - timedelta(days=300)
+    done = HousedUpload("a", "s", "z", "acme", "leads", "completed", ATTEMPT, long_ago, long_ago, True)
+    ignored = replace(done, upload_id="b", state="ignored", published_at=None, reported=False)
+
+    assert place_after([done, ignored], NOW, days, keep=True) == "archive"
+    assert place_after([ignored], NOW, days, keep=True) == "quarantine"
+    assert place_after([done, replace(ignored, changed_at=NOW)], NOW, days, keep=True) == "stays"
+
+
 @unhurried
 @given(housed(), kept, moments)
 def test_only_what_did_not_make_it_leaves_uploads_after_its_days(upload, days, now):
@@ -164,13 +176,13 @@ def test_only_what_did_not_make_it_leaves_uploads_after_its_days(upload, days, n
 def test_an_archive_stays_while_a_file_in_it_may_still_be_read(members, days, now, keep):
     place = place_after(members, now, days, keep=keep)
 
-    waiting = any(one.live or (one.state in ("failed", "cancelled")
+    waiting = any(one.live or (one.state in SET_ASIDE_STATES
                                and not original_is_due(one, now, days)) for one in members)  # fmt: skip
     if waiting or not members:
         assert place == "stays"
     if place == "deleted":
         assert not keep
-        assert not any(one.state in ("refused", "failed", "cancelled") for one in members)
+        assert not any(one.state in ("refused", *SET_ASIDE_STATES) for one in members)
 
 
 runs = st.lists(

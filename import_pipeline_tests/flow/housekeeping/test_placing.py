@@ -1,5 +1,6 @@
 """Retention over real objects and a real ledger: originals and reports go when it is time, not before."""
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -151,6 +152,30 @@ def test_an_archive_goes_when_its_stuck_files_have_had_their_days(
 
     target = place("acme", "leads", archive["short_id"], "leads.zip") if place else archive["key"]
     assert yard.keys() == [target]
+
+
+@pytest.mark.parametrize("set_aside_days", [0, 14])
+def test_an_original_that_its_dataset_does_not_keep_goes_though_its_run_did_not_delete_it(
+    yard: Yard, datasets: Any, set_aside_days: int
+) -> None:
+    """Its run was killed between its report and the delete, or the store refused: it stayed for ever."""
+    forgetful = {**datasets, "leads": replace(datasets["leads"], keep_original=False)}
+    done, bad, unreported = yard.upload("a.csv"), yard.upload("bad.csv", "refused"), yard.upload("c.csv")
+    yard.sql(
+        "UPDATE imports.uploads SET reported_at = clock_timestamp() WHERE upload_id = ANY(%s)",
+        [done["upload_id"], bad["upload_id"]],
+    )
+    newer = yard.put("uploads/acme/leads/later.csv")
+    all_of_them = sorted([done["key"], bad["key"], unreported["key"], newer])
+
+    set_aside(yard.house(days=0.5, set_aside_days=set_aside_days), forgetful)
+    set_aside(yard.house(days=1.1, set_aside_days=set_aside_days), datasets)
+    assert yard.keys("uploads/") == all_of_them
+    for days in (1.1, 1.2):
+        house = yard.house(days=days, set_aside_days=set_aside_days)
+        set_aside(house, forgetful)
+        assert house.did["originals deleted"] == (1 if days < 1.2 else 0)
+    assert yard.keys("uploads/") == [key for key in all_of_them if key != done["key"]]
 
 
 def test_an_original_that_cannot_be_moved_keeps_no_other_in_uploads(
