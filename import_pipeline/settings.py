@@ -53,7 +53,10 @@ def _readable_url(value: Any) -> Any:
         return value  # none, or libpq's own notation, `host=… password=…`
     if re.match(r"postgres(ql)?(\+psycopg2)?://", value) is None:
         raise ValueError("it has to begin with postgresql://")
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # it quotes what stands between // and /
+        raise ValueError("special characters of its password are written percent-encoded") from None
     rest = parts.path + parts.query + parts.fragment
     if parts.netloc.count("@") > 1 or "@" in rest or re.search("%(?![0-9A-Fa-f]{2})", parts.netloc):
         raise ValueError("special characters of its password are written percent-encoded, %40 for @")

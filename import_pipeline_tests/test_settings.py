@@ -195,7 +195,8 @@ def test_services_are_believed_only_while_their_lock_is_held(tmp_path, monkeypat
 @pytest.mark.parametrize(
     "url",
     ["postgresql://u:secret@word@h/d", "postgresql://u:secret/word@h/d", "postgresql://u:secret#word@h/d",
-     "postgresql://u:secret%zzword@h/d", "mysql://u:secretword@h/d", "u:secretword@h"],
+     "postgresql://u:secret%zzword@h/d", "mysql://u:secretword@h/d", "u:secretword@h",
+     "postgresql://u:se[cret]secretword@h/d", "postgresql://u:secret\uff0fword@h/d"],
 )  # fmt: skip
 def test_a_url_whose_password_would_be_cut_apart_is_refused_without_being_shown(monkeypatch, name, url):
     monkeypatch.setenv(name, url)
