@@ -54,7 +54,8 @@ def role_of(url: str) -> str:
 def translated_errors() -> Iterator[None]:
     """Turn PostgreSQL's troubles into ours; mistakes in our SQL stay what they are.
 
-    A conflict's cause is cut off: its DETAIL quotes the row, which may hold personal values.
+    The cause is cut off where it is an answer of the server's: its DETAIL and CONTEXT may quote a row,
+    and so personal values.
 
     Raises:
         ConcurrentChange: another writer was there; repeating is safe.
@@ -71,7 +72,8 @@ def translated_errors() -> Iterator[None]:
         ) from None
     except ENDED as error:
         reason = str(error).strip().splitlines()
+        state = f" (SQLSTATE {error.sqlstate})" if error.sqlstate else ""
         raise DatabaseUnavailable(
-            f"PostgreSQL is not available: {reason[0] if reason else type(error).__name__}",
+            f"PostgreSQL is not available: {reason[0] if reason else type(error).__name__}{state}",
             remedy="Check that it runs and that IMPORT_PIPELINE_DATABASE_URL is right.",
-        ) from error
+        ) from (None if error.sqlstate else error)

@@ -9,10 +9,8 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import duckdb
 import psycopg
-import pyarrow as pa
-from dagster import Failure, OpExecutionContext, RetryRequested
+from dagster import DagsterError, Failure, OpExecutionContext, RetryRequested
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import (
@@ -33,8 +31,8 @@ from import_pipeline.records import OpenedUpload
 
 MAX_RETRIES = 3
 FIRST_WAIT_SECONDS = 1.0
-# Errors whose messages quote the value that they stumble over.
-QUOTING = (ValueError, psycopg.Error, pa.ArrowException, duckdb.Error)
+# Raised on purpose, by us or to steer Dagster: their words are ours.
+MEANT = (ImportPipelineError, DagsterError, Failure, RetryRequested)
 
 
 @contextmanager
@@ -58,8 +56,8 @@ def step_session(
         told_to_dagster(context),
         open_session(context, dataset, reporting=reporting) as session,
         _told_to_the_ledger(session),
-        full_disk(),
         without_values(dataset),
+        full_disk(),
     ):
         if session.claim.action == "import":
             session.require_time()
@@ -128,12 +126,16 @@ def full_disk() -> Iterator[None]:
 def without_values(dataset: Dataset) -> Iterator[None]:
     """Errors that nobody foresaw without what they say, where a row of the dataset may be personal.
 
+    Whatever their kind: a KeyError quotes the value that it missed, as a library's ValueError does.
+
     Raises:
         ImportFailed: what kind of error it was; its traceback leads to where.
     """
     try:
         yield
-    except QUOTING as error:
+    except MEANT:
+        raise
+    except Exception as error:
         if not dataset.has_personal:
             raise
         kind = f"{type(error).__module__}.{type(error).__qualname__}"

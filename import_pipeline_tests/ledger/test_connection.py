@@ -36,6 +36,16 @@ def test_a_conflict_is_to_be_repeated_and_does_not_quote_the_row(conn):
     assert "ana@" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize("state", ["57014", "57P01", "53100"])
+def test_an_answer_that_the_server_is_not_available_does_not_quote_the_row(conn, state):
+    """A trigger that raised one of these brought its DETAIL into the run's traceback."""
+    with pytest.raises(DatabaseUnavailable, match=f"busy .SQLSTATE {state}") as caught, translated_errors():
+        conn.execute(
+            f"DO $$ BEGIN RAISE EXCEPTION 'busy' USING ERRCODE = '{state}', DETAIL = 'ana@' || 'x'; END $$"
+        )
+    assert "ana@x" not in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.mark.parametrize("state", ["40001", "40P01", "55P03"])
 def test_serialization_deadlock_and_lock_timeouts_are_conflicts(conn, state):
     with pytest.raises(ConcurrentChange), translated_errors():

@@ -165,6 +165,8 @@ BREAKING = {
     ),
     "a value that a library quotes": (None, ValueError),
     "a value that Arrow quotes": (None, pa.ArrowInvalid),
+    "a value that is no key": (None, KeyError),
+    "a value that is no file": (None, OSError),
 }
 
 
