@@ -62,14 +62,15 @@ def reimport(
         return _reimported(under_way[0], row, new=False)
     holder = archive_of(conn, row)
     conn.commit()  # no transaction stays open while bytes are copied
-    arrival = reimport_arrival(row, len(before) + 1)
+    number = len(before) + 1
+    arrival = reimport_arrival(row, number)
     source = locate_original(bucket, holder)
     if source is None:
         raise _gone(row)
     key = None
     if row.parent is None:
         key = archive_key(str(row.workspace), str(row.dataset), arrival.short_id, row.file_name)
-        if bucket.copy(source, key) != "copied":
+        if bucket.copy(source, key, reimport=(row.upload_id, number)) != "copied":
             raise _gone(row)
     new = record_reimport(conn, arrival, row, key)
     conn.commit()

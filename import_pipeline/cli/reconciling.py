@@ -9,6 +9,7 @@ from import_pipeline.cli.console import print_json, say, warn
 from import_pipeline.cli.exit_codes import TROUBLE
 from import_pipeline.cli.options import JsonOption
 from import_pipeline.errors import ConfigurationError
+from import_pipeline.plain_text import one_line
 from import_pipeline.settings import Settings
 
 MOST_SHOWN = 50
@@ -82,4 +83,7 @@ def _tell(names: list[str], nameless: tuple[str, ...], *, dry_run: bool) -> None
     else:
         say(f"[green]{len(names):,} originals recorded: the sensor launches them at its next looks.[/]")
     for key in nameless:
-        warn(f"{key} does not say what it was: copy it into `uploads/` if it is to be imported.")
+        warn(
+            f"{one_line(key)} does not say what it was: copy it into `uploads/` if it is to be imported, or, "
+            "if it brought an upload in again, type `import-pipeline reimport` with that upload."
+        )

@@ -233,14 +233,22 @@ def forget_objects(
     _note(conn, [upload_id for (upload_id,) in rows], f"Its {what} was kept for {days} days and is deleted.")
 
 
-def note_recovered(conn: psycopg.Connection, places: Mapping[str, str | None]) -> None:
-    """Keep where recovered originals lie: by upload id, the key in a place of ours, if it is in one."""
-    conn.execute(
-        "UPDATE imports.uploads AS u SET original_key = f.key FROM unnest(%s::text[], %s::text[])"
-        " AS f (upload_id, key) WHERE u.upload_id = f.upload_id",
-        [list(places), list(places.values())],
-    )
-    _note(conn, list(places), "Found in the bucket after the database was restored.")
+def note_recovered(conn: psycopg.Connection, found: Mapping[str, tuple[str | None, str | None]]) -> None:
+    """Keep of recovered uploads that nobody has begun to import where their originals lie.
+
+    Args:
+        found: by upload id, the original's key if it is in a place of ours, and the upload that it brings
+            in again if the ledger knows that one.
+    """
+    rows = conn.execute(
+        "UPDATE imports.uploads AS u SET original_key = f.key, reimport_of = (SELECT o.upload_id FROM"
+        " imports.uploads o WHERE o.upload_id = f.repeats) FROM unnest(%s::text[], %s::text[], %s::text[])"
+        " AS f (upload_id, key, repeats)"
+        " WHERE u.upload_id = f.upload_id AND u.state IN ('detected', 'ignored') RETURNING u.upload_id",
+        [list(found), [key for key, _ in found.values()], [repeats for _, repeats in found.values()]],
+    ).fetchall()
+    noted = [upload_id for (upload_id,) in rows]
+    _note(conn, noted, "Found in the bucket after the database was restored.")
 
 
 def set_launch_numbers(conn: psycopg.Connection, numbers: Mapping[str, int]) -> None:

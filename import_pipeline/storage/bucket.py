@@ -182,9 +182,13 @@ class Bucket:
         """Move an original to its place in archive or quarantine: `moving.move_object`."""
         return move_object(self.client, source, target_key, part_bytes=self.copy_part_bytes)
 
-    def copy(self, source: ListedObject, target_key: str) -> Copied:
+    def copy(
+        self, source: ListedObject, target_key: str, *, reimport: tuple[str, int] | None = None
+    ) -> Copied:
         """Copy exactly this object, metadata included: `moving.copy_object`."""
-        return copy_object(self.client, source, target_key, part_bytes=self.copy_part_bytes)
+        return copy_object(
+            self.client, source, target_key, part_bytes=self.copy_part_bytes, reimport=reimport
+        )
 
     def delete_pinned(self, source: ListedObject) -> Moved:
         """Delete exactly this object, keeping a newer one at its key: `moving.delete_object`."""

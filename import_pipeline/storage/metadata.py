@@ -18,6 +18,9 @@ from import_pipeline.storage.places import UPLOADS
 ORIGIN_KEY, ORIGIN_ETAG, ORIGIN_MODIFIED = "original-key", "original-etag", "original-modified"
 # For a key that no header carries unchanged: base64 of its UTF-8.
 ORIGIN_KEY_BASE64 = "original-key-base64"
+# Of a copy that brings an upload in again: which one, for people, and how often it was before.
+REIMPORT_NUMBER, REIMPORT_OF = "reimport-number", "reimport-of"
+LONGEST_NUMBER = 9
 MAXIMUM_METADATA_BYTES = 2048  # S3: names and values together
 
 
@@ -54,8 +57,26 @@ def with_origin(metadata: Mapping[str, str], source: ListedObject) -> dict[str, 
         if name.lower() not in names
     }
     both = {**stated, **origin}
-    taken = sum(len(name) + len(value.encode()) for name, value in both.items())
-    return both if taken <= MAXIMUM_METADATA_BYTES else stated
+    return both if _fits(both) else stated
+
+
+def with_reimport(metadata: Mapping[str, str], upload_id: str, number: int) -> dict[str, str]:
+    """Metadata, as they are stored, of a copy that brings `upload_id` in again; as far as there is room.
+
+    Args:
+        number: 1 for its first reimport.
+    """
+    added = dict(metadata)
+    for name, value in {REIMPORT_NUMBER: str(number), REIMPORT_OF: _encoded(upload_id)}.items():
+        if _fits({**added, name: value}):
+            added[name] = value
+    return added
+
+
+def reimport_number(metadata: Mapping[str, str]) -> int | None:
+    """The number of the reimport that a copy was made for, as its decoded metadata say."""
+    number = metadata.get(REIMPORT_NUMBER, "")
+    return int(number) if number.isascii() and number.isdigit() and len(number) <= LONGEST_NUMBER else None
 
 
 def origin_of(metadata: Mapping[str, str], copy: ListedObject) -> ListedObject | None:
@@ -79,6 +100,10 @@ def origin_of(metadata: Mapping[str, str], copy: ListedObject) -> ListedObject |
     if not found.startswith(UPLOADS) or moment.tzinfo is None:
         return None
     return ListedObject(copy.bucket, found, etag, copy.size, moment.astimezone(UTC), None)
+
+
+def _fits(metadata: Mapping[str, str]) -> bool:
+    return sum(len(name) + len(value.encode()) for name, value in metadata.items()) <= MAXIMUM_METADATA_BYTES
 
 
 def _encoded(value: str) -> str:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.conditions import deletes_on_condition
 from import_pipeline.storage.faults import answer, status, storage_errors, unavailable
-from import_pipeline.storage.metadata import with_origin
+from import_pipeline.storage.metadata import with_origin, with_reimport
 
 Moved = Literal["moved", "gone", "newer_arrival", "kept"]
 Copied = Literal["copied", "gone", "newer_arrival"]
@@ -42,16 +42,28 @@ def move_object(client: Any, source: ListedObject, target_key: str, *, part_byte
     return delete_object(client, source) if copied == "copied" else copied
 
 
-def copy_object(client: Any, source: ListedObject, target_key: str, *, part_bytes: int) -> Copied:
+def copy_object(
+    client: Any,
+    source: ListedObject,
+    target_key: str,
+    *,
+    part_bytes: int,
+    reimport: tuple[str, int] | None = None,
+) -> Copied:
     """Copy exactly this object with its metadata, and verify the copy; see `move_object`.
 
     The copy of one that was dropped also says what it was there: `metadata.with_origin`.
+
+    Args:
+        reimport: upload id and number, of a copy that brings one in again: `metadata.with_reimport`.
     """
     try:
         with storage_errors(f"copy {source.key}"):
             original = _head_pinned(client, source)
             kept = {name: original[name] for name in KEPT_HEADERS if original.get(name)}
             kept["Metadata"] = with_origin(original.get("Metadata", {}), source)
+            if reimport is not None:
+                kept["Metadata"] = with_reimport(kept["Metadata"], *reimport)
             if source.size > 4 * part_bytes:
                 _copy_in_parts(client, source, target_key, part_bytes, kept)
             else:

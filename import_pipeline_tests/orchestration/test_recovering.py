@@ -27,6 +27,7 @@ from import_pipeline.services.postgres import find_binaries
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline_tests.orchestration.archives import zipped
 from import_pipeline_tests.orchestration.conftest import World
+from import_pipeline_tests.orchestration.test_reimporting import again
 
 KEY = "uploads/acme/leads/{}"
 ROWS = (
@@ -120,6 +121,43 @@ def test_an_archive_and_an_upload_that_still_waits_are_recovered_too(world, inst
     assert {row["state"] for row in uploads(world).values()} == {"expanded", "completed"}
     assert [row["email"] for row in world.sql(ROWS)] == ["a@x.example", "w@x.example"]
     assert world.keys("uploads/") == []
+
+
+@pytest.mark.parametrize("original_known", [True, False], ids=["original-in-backup", "both-after-it"])
+def test_a_reimport_of_after_the_backup_is_recovered_as_that(world, instance, backup, original_known):
+    """It did not say what it was, and copied into uploads/ it was a duplicate of what it repeated."""
+    restore = None if original_known else backup()
+    first = world.import_file(KEY.format("é.csv"), "email,name\nana@x.example,Ana\nbia@x.example,Bia\n")
+    world.sql("DELETE FROM leads WHERE email = 'bia@x.example'")
+    restore = restore or backup()
+    second = again(world, first["upload_id"])
+    world.tick()
+    before, places = uploads(world), world.keys("archive/")
+
+    restore()
+    recovered = recover(world, instance)
+    assert sorted(recovered) == sorted(
+        {second.upload_id} | (set() if original_known else {first["upload_id"]})
+    )
+    while world.tick():
+        pass
+
+    assert uploads(world).keys() == before.keys()
+    [row] = world.sql("SELECT * FROM imports.uploads WHERE upload_id = %s", second.upload_id)
+    assert (row["state"], row["reimport_of"]) == ("completed", first["upload_id"])
+    assert [one["email"] for one in world.sql(ROWS)] == ["ana@x.example", "bia@x.example"]
+    assert world.keys("archive/") == places
+
+
+def test_an_upload_that_was_begun_meanwhile_keeps_what_it_says_of_its_original(world, instance):
+    world.put(KEY.format("a.csv"), "email,name\nana@x.example,Ana\n")
+    with connect(world.settings.require_database_url()) as conn:
+        bucket = Bucket(world.s3, world.bucket)
+        found = find_unknown(conn, bucket, datasets=["leads"], workspaces=None)
+        world.tick()
+        record_found(conn, found.originals, {})
+    row = world.upload(KEY.format("a.csv"))
+    assert (row["state"], row["original_key"]) == ("completed", world.keys("archive/")[0])
 
 
 def test_only_what_came_since_a_moment_is_recovered_and_forgeries_are_not(world, instance, s3):

@@ -4,30 +4,38 @@ An original in `archive/` or `quarantine/` says itself what it was in `uploads/`
 upload id and places it had. Launching what is recorded is the sensor's.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 
 import psycopg
 
 from import_pipeline.flow.arrivals.decision import Arrival, classify
 from import_pipeline.flow.arrivals.identity import identity, parse_key, short_id
+from import_pipeline.flow.arrivals.reimports import reimport_arrival
 from import_pipeline.flow.housekeeping.house import UPLOADS_A_CHUNK, chunks
 from import_pipeline.ledger.arrivals import record_arrivals, unknown_identities
 from import_pipeline.ledger.housekeeping import known_short_ids, note_recovered, set_launch_numbers
 from import_pipeline.records import ListedObject
 from import_pipeline.storage.bucket import Bucket
-from import_pipeline.storage.metadata import origin_of
+from import_pipeline.storage.metadata import origin_of, reimport_number
 from import_pipeline.storage.places import ARCHIVE, QUARANTINE, UPLOADS, OwnedPlace, owned_place
 
 
 @dataclass(frozen=True)
 class FoundOriginal:
-    """An original that the ledger does not know; `kept_at`: its place of ours, None while in `uploads/`."""
+    """An original that the ledger does not know.
+
+    Attributes:
+        kept_at: its place of ours; None while it is in `uploads/`.
+        reimport_of: upload id of the one that it brings in again; None: it is none such.
+    """
 
     arrival: Arrival
     kept_at: str | None
+    reimport_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class FoundOriginals:
     """What lies in the bucket and is not in the ledger.
 
     Attributes:
-        originals: oldest first.
+        originals: oldest first, then those that bring one in again.
         nameless: keys of originals in a place of ours that do not say what they were.
     """
 
@@ -63,20 +71,24 @@ def find_unknown(
     kept: dict[str, str] = {}
     nameless: list[str] = []
     unknown: list[ListedObject] = []
+    again: list[FoundOriginal] = []
+    arrivals_of = partial(classify, datasets=datasets, workspaces=workspaces, known=())
     for some in chunks(_since(bucket.list_objects(UPLOADS), since), 1000):
         unknown += _unknown(conn, some)
     for place in (ARCHIVE, QUARANTINE):
         for owned, copy in _unknown_copies(conn, _since(bucket.list_objects(place), since)):
-            original = _told_by(bucket, owned, copy)
-            if original is None:
+            original, number = _told_by(bucket, copy)
+            repeated = number and original and _repeated(arrivals_of([original]), number, owned)
+            if repeated:
+                again.append(replace(repeated, kept_at=copy.key))
+            elif original is None or not is_of(owned, original):
                 nameless.append(copy.key)
             elif _unknown(conn, [original]):
                 unknown.append(original)
                 kept[identity(original)] = copy.key
-    arrivals = classify(unknown, datasets=datasets, workspaces=workspaces, known=())
-    return FoundOriginals(
-        tuple(FoundOriginal(arrival, kept.get(arrival.identity)) for arrival in arrivals), tuple(nameless)
-    )
+    arrivals = arrivals_of(unknown)
+    found = [FoundOriginal(arrival, kept.get(arrival.identity)) for arrival in arrivals]
+    return FoundOriginals((*found, *again), tuple(nameless))
 
 
 def record_found(
@@ -92,7 +104,7 @@ def record_found(
     """
     originals = list(found)
     new = record_arrivals(conn, [one.arrival for one in originals])
-    note_recovered(conn, {one.arrival.upload_id: one.kept_at for one in originals})
+    note_recovered(conn, {one.arrival.upload_id: (one.kept_at, one.reimport_of) for one in originals})
     set_launch_numbers(conn, launches)
     return new
 
@@ -127,8 +139,18 @@ def _unknown_copies(
         yield from ((place, one) for place, one in some if not known[place.short_id])
 
 
-def _told_by(bucket: Bucket, place: OwnedPlace, copy: ListedObject) -> ListedObject | None:
-    """The original that a copy was, as it says itself; None if it does not say, or says another."""
+def _told_by(bucket: Bucket, copy: ListedObject) -> tuple[ListedObject | None, int | None]:
+    """The original that a copy was, as it says itself, and the number of its reimport if it is one."""
     found = bucket.head(copy.key)
-    original = None if found is None else origin_of(found[1], copy)
-    return original if original is not None and is_of(place, original) else None
+    return (None, None) if found is None else (origin_of(found[1], copy), reimport_number(found[1]))
+
+
+def _repeated(of: Sequence[Arrival], number: int, place: OwnedPlace) -> FoundOriginal | None:
+    """The reimport of an arrival that a place was made for; None if it was made for something else."""
+    for arrival in of:
+        again = reimport_arrival(arrival, number)
+        same = (again.short_id, again.workspace, again.dataset)
+        if same == (place.short_id, place.workspace, place.dataset):
+            reason = arrival.ignored_reason
+            return FoundOriginal(replace(again, ignored_reason=reason), None, arrival.upload_id)
+    return None
