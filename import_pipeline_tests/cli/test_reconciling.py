@@ -5,6 +5,7 @@ That it comes in once is held by orchestration/test_recovering.py.
 
 import pytest
 
+from import_pipeline.cli.reconciling import _tell
 from import_pipeline.ledger.uploads import get_upload
 
 
@@ -36,3 +37,10 @@ def test_an_original_that_does_not_say_what_it_was_is_named_with_the_remedy(type
 
     assert found.exit_code == 1
     assert f"{key} does not say what it was: copy it into `uploads/`" in found.words
+
+
+def test_a_key_with_a_line_break_is_named_on_one_line(capsys):
+    """Whoever wrote it could print a line that looked like one of ours."""
+    _tell([], ("archive/acme/leads/0123456789ab/x\nERROR forged.csv",), dry_run=False)
+
+    assert not [line for line in capsys.readouterr().err.splitlines() if line.startswith("ERROR")]

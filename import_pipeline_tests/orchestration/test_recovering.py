@@ -164,7 +164,8 @@ def test_only_what_came_since_a_moment_is_recovered_and_forgeries_are_not(world,
     row = world.import_file(KEY.format("a.csv"), "email,name\nana@x.example,Ana\n")
     world.sql("DELETE FROM leads")
     world.sql("DELETE FROM imports.uploads")
-    origin = s3.head_object(Bucket=world.bucket, Key=row["original_key"])["Metadata"]
+    copied = s3.head_object(Bucket=world.bucket, Key=row["original_key"])
+    origin, copied_at = copied["Metadata"], copied["LastModified"]
     forged = "quarantine/rival/leads/0123456789ab/a.csv"
     s3.put_object(Bucket=world.bucket, Key=forged, Body=b"x", Metadata=origin)
 
@@ -174,8 +175,12 @@ def test_only_what_came_since_a_moment_is_recovered_and_forgeries_are_not(world,
         late = find_unknown(
             conn, Bucket(s3, world.bucket), since=row["last_modified"].replace(year=2100), **asked
         )
+        of_its_second = find_unknown(
+            conn, Bucket(s3, world.bucket), since=copied_at.replace(microsecond=999_999), **asked
+        )
 
     assert [one.arrival.upload_id for one in found.originals] == [row["upload_id"]]
+    assert row["upload_id"] in [one.arrival.upload_id for one in of_its_second.originals], "told in seconds"
     assert found.nameless == (forged,)
     assert (late.originals, late.nameless) == ((), ())
 

@@ -63,7 +63,7 @@ def find_unknown(
 
     Args:
         workspaces: those that may import; None: every valid name.
-        since: only objects that came to their place at or after it.
+        since: only objects that came to their place in its second or later.
 
     Raises:
         StorageUnavailable: a listing failed, which is never "nothing there".
@@ -119,7 +119,9 @@ def is_of(place: OwnedPlace, original: ListedObject) -> bool:
 
 
 def _since(listed: Iterable[ListedObject], since: datetime | None) -> Iterator[ListedObject]:
-    return (one for one in listed if since is None or one.last_modified >= since)
+    # A listing tells whole seconds: what came later within the second of `since` would be before it.
+    second = None if since is None else since.replace(microsecond=0)
+    return (one for one in listed if second is None or one.last_modified >= second)
 
 
 def _unknown(conn: psycopg.Connection, listed: Iterable[ListedObject]) -> list[ListedObject]:
