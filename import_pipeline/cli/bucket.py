@@ -1,6 +1,6 @@
 """`bucket apply`: lifecycle rules as a safety net below housekeeping's jobs."""
 
-from collections.abc import Mapping
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +11,6 @@ from import_pipeline.cli.exit_codes import TROUBLE
 from import_pipeline.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from import_pipeline.flow.housekeeping.days import KeptDays
     from import_pipeline.storage.lifecycle import PlannedRules, Rule
 
 app = typer.Typer(no_args_is_help=True, help="The bucket's own rules.")
@@ -27,13 +26,13 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Give the bucket lifecycle rules that take away what housekeeping would have, seven days later.
+    """Give the bucket lifecycle rules that take away what housekeeping would have, a week and more later.
 
     Shows what changes and asks. Rules of others stay as they are, and none is ever put on `uploads/`. Needs
     the rights of deploy/s3-policies/operator.json.
     """
     from import_pipeline.cli.connecting import open_bucket
-    from import_pipeline.flow.housekeeping.days import SAFETY_NET_DAYS, kept_days
+    from import_pipeline.flow.housekeeping.days import SAFETY_NET_DAYS, kept_days, safety_net_days
     from import_pipeline.flow.housekeeping.sweeping import UNFINISHED_DAYS
     from import_pipeline.settings import load_settings
     from import_pipeline.storage.lifecycle import apply_rules, plan_rules, read_rules, wanted_rules
@@ -41,7 +40,7 @@ def apply(
     settings = load_settings()
     place = open_bucket(settings)
     wanted = wanted_rules(
-        days_by_place(kept_days(settings)),
+        safety_net_days(kept_days(settings)),
         unfinished_days=UNFINISHED_DAYS + SAFETY_NET_DAYS,
         version_days=SAFETY_NET_DAYS,
     )
@@ -59,27 +58,14 @@ def apply(
         print_json(_plain(plan))
 
 
-def days_by_place(days: "KeptDays") -> Mapping[str, int]:
-    """After how many days the bucket itself takes objects away; a place that keeps for ever is left out."""
-    from import_pipeline.flow.housekeeping.days import FOR_EVER, SAFETY_NET_DAYS
-    from import_pipeline.storage.places import ARCHIVE, DAGSTER, QUARANTINE, REPORTS, STAGING
-
-    kept = {
-        STAGING: days.staging,
-        DAGSTER: days.records,
-        ARCHIVE: days.archive,
-        QUARANTINE: days.quarantine,
-        REPORTS: days.reports,
-    }
-    return {place: number + SAFETY_NET_DAYS for place, number in kept.items() if number != FOR_EVER}
-
-
 def _show(plan: "PlannedRules", name: str) -> None:
     for rule in plan.added:
         say(f"[green]+ {escape(_words(rule))}[/]")
     for before, after in plan.changed:
-        say(f"[red]- {escape(_words(before))}[/]")
-        say(f"[green]+ {escape(_words(after))}[/]")
+        # Words tell what we set; what somebody else set stands in the rule alone.
+        tell = _words if _words(before) != _words(after) else _json
+        say(f"[red]- {escape(tell(before))}[/]")
+        say(f"[green]+ {escape(tell(after))}[/]")
     for rule in plan.removed:
         say(f"[red]- {escape(_words(rule))}[/]")
     if plan.nothing:
@@ -98,6 +84,10 @@ def _words(rule: "Rule") -> str:
     where = rule.get("Filter", {}).get("Prefix") or "everything"
     off = "" if rule.get("Status") == "Enabled" else " (disabled)"
     return f"{rule.get('ID')}: {where}{off}: {', '.join(fact for fact in facts if fact)}"
+
+
+def _json(rule: "Rule") -> str:
+    return json.dumps(rule, sort_keys=True, default=str)
 
 
 def _after(what: str, rule: "Rule", action: str, field: str) -> str:

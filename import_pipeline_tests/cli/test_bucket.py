@@ -58,7 +58,7 @@ def put(root: Any, bucket: str, rules: list[dict[str, Any]]) -> dict[str, dict[s
     return rules_of(root, bucket)
 
 
-def test_our_rules_come_seven_days_after_the_jobs_and_none_is_on_uploads(
+def test_our_rules_come_a_week_after_all_that_a_job_may_keep_and_none_is_on_uploads(
     typed, operator, root, bucket_name, settings, monkeypatch
 ):
     monkeypatch.setenv("IMPORT_PIPELINE_REPORT_DAYS", "0")
@@ -68,9 +68,23 @@ def test_our_rules_come_seven_days_after_the_jobs_and_none_is_on_uploads(
     assert applied.exit_code == 0, applied.err
     rules = rules_of(root, bucket_name)
     days = {rule["Filter"]["Prefix"]: rule.get("Expiration", {}).get("Days") for rule in rules.values()}
-    assert days == {"staging/": 14, "dagster/": 37, "archive/": 372, "quarantine/": 97, "reports/": None}
+    assert days == {"staging/": 44, "dagster/": 67, "archive/": 403, "quarantine/": 97, "reports/": None}
     assert {rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] for rule in rules.values()} == {8}
-    assert "+ import-pipeline-archive: archive/: objects go after 372 days" in applied.words
+    assert "+ import-pipeline-archive: archive/: objects go after 403 days" in applied.words
+
+
+def test_a_change_of_a_rule_of_ours_is_shown_though_words_do_not_tell_it(
+    typed, operator, root, bucket_name, settings
+):
+    """The same line stood there twice, before and after."""
+    typed("bucket", "apply", "--yes")
+    rules = list(rules_of(root, bucket_name).values())
+    archive = next(rule for rule in rules if rule["Filter"]["Prefix"] == "archive/")
+    archive["Transitions"] = [{"Days": 30, "StorageClass": "GLACIER"}]
+    put(root, bucket_name, rules)
+
+    shown = typed("bucket", "apply", "--yes").words
+    assert "GLACIER" in shown and shown.count('"ID": "import-pipeline-archive"') == 2
 
 
 def test_rules_of_others_stay_as_they_are_whatever_ours_do(

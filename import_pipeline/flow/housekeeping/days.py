@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from import_pipeline.settings import Settings
+from import_pipeline.storage.places import ARCHIVE, DAGSTER, QUARANTINE, REPORTS, STAGING
 
 FOR_EVER = 0
 # An undo that begins in the last minute of its days still finds what it needs.
 GRACE_DAYS = 1
 SAFETY_NET_DAYS = 7
+# What a run left is needed from the end of its last re-execution on, which may come days after the object.
+RELAUNCHED_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,26 @@ def kept_days(settings: Settings) -> KeptDays:
         runs=runs,
         events=settings.event_days,
     )
+
+
+def safety_net_days(days: KeptDays) -> dict[str, int]:
+    """After how many days the bucket itself takes objects away, by place; what is kept for ever is left out.
+
+    The bucket counts from when an object was written, the jobs may begin later: an original in `archive/`
+    is kept while its upload can be undone, and that may have been launched again on the last of its days;
+    staging and records are kept from the end of the last re-execution. So these days are the longest that
+    a job keeps anything, and a week. What is re-executed for more than a month is the one exception.
+    """
+    longest = {
+        STAGING: (days.staging, RELAUNCHED_DAYS),
+        DAGSTER: (days.records, RELAUNCHED_DAYS),
+        ARCHIVE: (days.archive, days.history),
+        QUARANTINE: (days.quarantine, 0),
+        REPORTS: (days.reports, 0),
+    }
+    return {
+        place: kept + later + SAFETY_NET_DAYS for place, (kept, later) in longest.items() if kept != FOR_EVER
+    }
 
 
 def is_past(since: datetime, days: int, now: datetime) -> bool:

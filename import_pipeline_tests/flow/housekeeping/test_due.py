@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from import_pipeline.flow.housekeeping.days import FOR_EVER, KeptDays, kept_days
+from import_pipeline.flow.housekeeping.days import FOR_EVER, KeptDays, kept_days, safety_net_days
 from import_pipeline.flow.housekeeping.due import (
     LIVE_STATES,
     OUTCOMES,
@@ -130,6 +130,18 @@ def test_archive_and_partition_outlive_every_undo(family, undo, archive, partiti
         assert not undoable
     if partition_is_due(family, now, days):
         assert not undoable
+
+
+@unhurried
+@given(housed(), st.integers(1, 400), st.integers(1, 400), st.integers(0, 400 * 24))
+def test_the_buckets_rule_never_takes_an_original_that_could_still_be_undone(upload, undo, archive, hours):
+    """Launched again while its original was there, an upload can be undone for all its days once more."""
+    days = kept_days(Settings(undo_days=undo, archive_days=archive))
+    written = NOW - timedelta(days=safety_net_days(days)["archive/"])
+    last = written + timedelta(days=days.archive)
+    published = replace(upload, state="completed", published_at=last - timedelta(hours=hours), reported=True)
+
+    assert object_is_due("archive", written, [published], NOW, days)
 
 
 @unhurried
