@@ -12,6 +12,7 @@ from import_pipeline.records import Counts, OpenedUpload, PublishedUpload, Split
 from import_pipeline.storage.bucket import Bucket
 
 Metadata = dict[str, MetadataValue]
+SESSION_TOKEN = "x-amz-security-token"  # noqa: S105 - a parameter's name
 # As long as an S3 signature can live.
 LINK_SECONDS = 7 * 24 * 3600
 
@@ -135,7 +136,13 @@ def _links(bucket: Bucket, written: WrittenReport) -> Metadata:
         "errors.csv": written.errors_key,
         "rejected": written.rejected_key,
     }
-    links: Metadata = {
-        f"{name} link": MetadataValue.url(bucket.url(key, LINK_SECONDS)) for name, key in keys.items() if key
-    }
+    links: Metadata = {f"{name} link": _link(bucket, key) for name, key in keys.items() if key}
     return {"report": MetadataValue.path(f"s3://{bucket.name}/{written.prefix}"), **links}
+
+
+def _link(bucket: Bucket, key: str) -> MetadataValue:
+    """A link; with temporary credentials a path: the link would show their token, and end with it."""
+    link = bucket.url(key, LINK_SECONDS)
+    if SESSION_TOKEN in link.lower():
+        return MetadataValue.path(f"s3://{bucket.name}/{key}")
+    return MetadataValue.url(link)
