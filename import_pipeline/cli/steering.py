@@ -63,6 +63,7 @@ def retry(
     """
     from import_pipeline.cli.connecting import open_bucket, open_ledger
     from import_pipeline.cli.naming import choose_upload
+    from import_pipeline.ledger.housekeeping import set_launch_numbers
     from import_pipeline.ledger.members import instead_of_archives
     from import_pipeline.ledger.outcomes import ask_for_reports, requeue
     from import_pipeline.ledger.queries import history
@@ -86,13 +87,31 @@ def retry(
         conn.commit()
         there = _still_there(conn, bucket, chosen)
         found_again = [row.upload_id for row in there]
-        again = dict.fromkeys(requeue(conn, found_again), "detected")
+        free = _free_launches(settings, found_again)
+        sent_back = requeue(conn, found_again)
+        set_launch_numbers(conn, free)
+        again = dict.fromkeys(sent_back, "detected")
         again |= dict.fromkeys(ask_for_reports(conn, found_again), "report")
         for row in chosen:
             states[row.upload_id] = _retried(row, again, there)
     if not states and not as_json:
         say("No upload is failed.")
     _tell(states, "detected", "report", as_json=as_json)
+
+
+def _free_launches(settings: Settings, names: list[str]) -> dict[str, int]:
+    """Launch numbers of which Dagster remembers no run, as it may after the ledger was restored.
+
+    Without Dagster's storage at hand the ledger's own number is taken.
+    """
+    from import_pipeline.orchestration.control import open_instance
+    from import_pipeline.orchestration.recovering import next_launches
+
+    try:
+        with open_instance(settings) as instance:
+            return next_launches(instance, names) if names else {}
+    except ConfigurationError:
+        return {}
 
 
 def _cancel_one(conn: psycopg.Connection, row: UploadRow, settings: Settings) -> str:

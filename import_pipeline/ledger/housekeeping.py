@@ -252,10 +252,11 @@ def note_recovered(conn: psycopg.Connection, found: Mapping[str, tuple[str | Non
 
 
 def set_launch_numbers(conn: psycopg.Connection, numbers: Mapping[str, int]) -> None:
-    """Give uploads that were just recorded the number of their next launch, by upload id."""
+    """Give uploads that wait, by id, the number of their next launch; a greater one that they have stays."""
     conn.execute(
-        "UPDATE imports.uploads AS u SET launch_number = n.number FROM unnest(%s::text[], %s::int[])"
-        " AS n (upload_id, number) WHERE u.upload_id = n.upload_id AND u.state = 'detected'",
+        "UPDATE imports.uploads AS u SET launch_number = greatest(n.number, u.launch_number)"
+        " FROM unnest(%s::text[], %s::int[]) AS n (upload_id, number)"
+        " WHERE u.upload_id = n.upload_id AND u.state = 'detected'",
         [list(numbers), list(numbers.values())],
     )
 

@@ -201,3 +201,24 @@ def test_an_upload_that_dagster_remembers_gets_a_launch_number_that_is_free(sett
         row = get_upload(conn, upload)
     assert row is not None
     assert (row.state, row.launch_number) == ("detected", 4)
+
+
+def test_a_retry_after_a_restore_takes_a_launch_number_that_dagster_has_not_seen(settings, s3, bucket_name):
+    """The run key of the next launch was taken by a run of after the backup: nothing was launched."""
+    s3.put_object(Bucket=bucket_name, Key=KEY.format("a.csv"), Body=b"email\n")
+    with connect(settings.require_database_url()) as conn:
+        found = find_unknown(conn, Bucket(s3, bucket_name), datasets=["leads"], workspaces=None)
+        record_found(conn, found.originals, {})
+        conn.execute("UPDATE imports.uploads SET state = 'failed', error_code = 'run_failed'")
+    [upload] = [one.arrival.upload_id for one in found.originals]
+    prepare_dagster_home(settings.home)
+    with open_instance(settings) as dagster:
+        tags = {"dagster/partition": upload, "dagster/run_key": f"{upload}#7"}
+        dagster.add_run(DagsterRun("import_leads", tags=tags, status=DagsterRunStatus.SUCCESS))
+
+    assert CliRunner().invoke(app, ["retry", "--failed"]).exit_code == 0
+
+    with connect(settings.require_database_url()) as conn:
+        row = get_upload(conn, upload)
+    assert row is not None
+    assert (row.state, row.launch_number) == ("detected", 8)
