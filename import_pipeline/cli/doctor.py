@@ -14,12 +14,13 @@ from import_pipeline.cli.exit_codes import TROUBLE
 from import_pipeline.cli.options import JsonOption
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.settings import Settings
+from import_pipeline.storage.places import DOCTOR
 
 HEARTBEAT_SECONDS = 120.0
 LITTLE_DISK_BYTES = 2 * 1000**3
 TICKS_MISSED = 12
 SHOWN = 3
-PROBE_KEY = "staging/_doctor/probe"
+PROBE_KEY = f"{DOCTOR}probe"
 
 
 @dataclass(frozen=True)

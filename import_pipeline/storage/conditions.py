@@ -10,9 +10,8 @@ from uuid import uuid4
 from botocore.exceptions import ClientError
 
 from import_pipeline.storage.faults import answer, status, storage_errors
-from import_pipeline.storage.places import STAGING
+from import_pipeline.storage.places import PROBES
 
-PROBES = f"{STAGING}_probes/"
 OTHER_ETAG = '"00000000000000000000000000000000"'
 REFUSALS = frozenset(
     {"NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed", "400", "501"}

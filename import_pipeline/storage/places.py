@@ -13,6 +13,8 @@ REPORTS = "reports/"
 ARCHIVE = "archive/"
 QUARANTINE = "quarantine/"
 DAGSTER = "dagster/"
+# What shows that the store works, deleted at once unless the process is killed. No dataset has such a name.
+PROBES, DOCTOR = f"{STAGING}_probes/", f"{STAGING}_doctor/"
 NOBODY = "_"  # stands for a workspace or dataset that an ignored upload does not have
 MAXIMUM_NAME_BYTES = 255
 _OWNED = re.compile(rf"({REPORTS}|{ARCHIVE}|{QUARANTINE})([^/]+)/([^/]+)/([0-9a-f]{{12}})/[^/].*", re.DOTALL)

@@ -15,7 +15,7 @@ from import_pipeline.flow.housekeeping.house import UPLOADS_A_CHUNK, House, chun
 from import_pipeline.flow.housekeeping.stuck import Stuck
 from import_pipeline.ledger.housekeeping import drop_table, lock_by_short_id, staging_tables
 from import_pipeline.storage.leftovers import OUR_PLACES, abort_upload, incomplete_uploads
-from import_pipeline.storage.places import STAGING, StagedPlace, staged_place
+from import_pipeline.storage.places import DOCTOR, PROBES, STAGING, StagedPlace, staged_place
 
 TABLES_A_CHUNK = 20  # each holds a lock until its transaction ends
 UNFINISHED_DAYS = 1
@@ -50,8 +50,9 @@ def sweep_tables(house: House) -> None:
 
 
 def sweep_objects(house: House) -> None:
-    """Delete staging objects that no attempt needs any more."""
+    """Delete staging objects that no attempt needs any more, and probes that a killed process left."""
     stuck = Stuck(house, "could not be deleted")
+    _sweep_probes(house, stuck)
     for some in chunks(_staged(house), UPLOADS_A_CHUNK):
         with house.conn.transaction():
             owners = _unused(house, {one.place.short_id for one in some})
@@ -77,6 +78,15 @@ def abort_unfinished(house: House) -> None:
                 with stuck.apart(one.key):
                     house.did["unfinished uploads given up"] += int(abort_upload(house.bucket, one))
     stuck.settle()
+
+
+def _sweep_probes(house: House, stuck: Stuck) -> None:
+    for prefix in (PROBES, DOCTOR):
+        for probe in list(house.bucket.list_objects(prefix)):
+            if is_past(probe.last_modified, UNFINISHED_DAYS, house.now):
+                with stuck.apart(probe.key):
+                    house.bucket.delete_keys([probe.key])
+                    house.did["objects deleted"] += 1
 
 
 def _unused(house: House, short_ids: Collection[str]) -> dict[str, list[HousedUpload]]:

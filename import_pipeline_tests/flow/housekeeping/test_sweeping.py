@@ -8,6 +8,7 @@ from import_pipeline.errors import NotAllDone
 from import_pipeline.flow.housekeeping.house import House
 from import_pipeline.flow.housekeeping.sweeping import abort_unfinished, sweep_objects, sweep_tables
 from import_pipeline.settings import Settings
+from import_pipeline.storage.places import DOCTOR, PROBES
 from import_pipeline_tests.flow.housekeeping.conftest import ATTEMPT, Yard
 
 
@@ -92,6 +93,15 @@ def test_staging_of_an_upload_that_the_ledger_does_not_know_goes_when_it_is_old(
     assert yard.keys("staging/") == [key]
     sweep(yard.house(days=7.1))
 
+    assert yard.keys("staging/") == []
+
+
+def test_probes_that_a_killed_process_left_go_after_a_day(yard: Yard) -> None:
+    probes = [yard.put(f"{prefix}x") for prefix in (DOCTOR, PROBES)]
+
+    sweep(yard.house(days=0.9))
+    assert yard.keys("staging/") == sorted(probes)
+    sweep(yard.house(days=1.1))
     assert yard.keys("staging/") == []
 
 
