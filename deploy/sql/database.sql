@@ -10,8 +10,10 @@ GRANT USAGE, CREATE ON SCHEMA public TO import_owner;
 GRANT USAGE ON SCHEMA imports, public TO import_loader;
 GRANT USAGE, CREATE ON SCHEMA staging TO import_loader;
 
--- Tables that migrations make later.
-ALTER DEFAULT PRIVILEGES FOR ROLE import_owner
+-- Tables that migrations make later, in these schemas only; an older version of this file said in all.
+ALTER DEFAULT PRIVILEGES FOR ROLE import_owner REVOKE ALL ON TABLES FROM import_loader;
+ALTER DEFAULT PRIVILEGES FOR ROLE import_owner REVOKE ALL ON SEQUENCES FROM import_loader;
+ALTER DEFAULT PRIVILEGES FOR ROLE import_owner IN SCHEMA imports, public
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO import_loader;
-ALTER DEFAULT PRIVILEGES FOR ROLE import_owner
+ALTER DEFAULT PRIVILEGES FOR ROLE import_owner IN SCHEMA imports, public
     GRANT USAGE, SELECT ON SEQUENCES TO import_loader;

@@ -295,6 +295,17 @@ def test_every_table_of_the_ledger_is_bound_or_named_as_holding_nothing_of_a_wor
     assert set(READERS_LEDGER) <= set(tables)
 
 
+def test_what_the_owner_makes_elsewhere_is_not_the_loaders(database):
+    """Default rights were given in every schema, those of other applications of the owner's included."""
+    with connect(database.owner_url) as conn:
+        conn.execute("CREATE SCHEMA elsewhere; GRANT USAGE ON SCHEMA elsewhere TO PUBLIC")
+        conn.execute("CREATE TABLE elsewhere.a (a int); CREATE TABLE imports.later (a int)")
+    with connect(database.url) as loader:
+        loader.execute("SELECT * FROM imports.later")
+        with pytest.raises(pg.InsufficientPrivilege):
+            loader.execute("SELECT * FROM elsewhere.a")
+
+
 def test_staging_has_no_row_security(filled):
     with connect(filled.url) as loader:
         loader.execute("CREATE UNLOGGED TABLE staging.u_1 (a int)")

@@ -170,6 +170,8 @@ def test_under_the_buckets_own_policy_only_the_pipeline_writes_its_places(
     policy = json.loads(filled("bucket", bucket_name, pipeline=pipeline))
     policy["Statement"] = [s for s in policy["Statement"] if s["Sid"] != "OnlyThroughTls"]
     assert len(policy["Statement"]) == 1
+    beside = {"s3:PutObjectAcl", "s3:ReplicateObject", "s3:ReplicateDelete"}
+    assert beside <= set(policy["Statement"][0]["Action"]), "the emulator neither replicates nor has ACLs"
     root = services.aws.client("s3")
     mighty = user("pipeline")
     key = f"{place}/x"
