@@ -92,7 +92,8 @@ JOIN pg_namespace n ON n.oid = r.relnamespace
 CROSS JOIN LATERAL (
     SELECT array_agg(a.attname::text ORDER BY k.place) AS columns,
            array_agg(b.attname::text ORDER BY k.place) AS referenced,
-           array_agg(format('%%I.%%I', ln.nspname, l.collname) ORDER BY k.place) AS collations,
+           array_agg(quote_ident(ln.nspname) || '.' || quote_ident(l.collname) ORDER BY k.place)
+               AS collations,
            bool_and(has_column_privilege(r.oid, a.attnum, 'SELECT')) AS all_readable
     FROM unnest(c.conkey, c.confkey) WITH ORDINALITY AS k (own, other, place)
     JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.own
