@@ -19,6 +19,12 @@ def reimports_of(conn: psycopg.Connection, upload_id: str) -> list[UploadRow]:
         return cursor.execute(query, [upload_id]).fetchall()
 
 
+def of_the_same_file(conn: psycopg.Connection, upload_id: str) -> list[str]:
+    """Upload ids that share this one's file through reimports, itself too; the original's comes first."""
+    rows = conn.execute(_SAME_FILE, [upload_id]).fetchall()
+    return [upload_id for (upload_id,) in rows]
+
+
 def record_reimport(
     conn: psycopg.Connection, arrival: Arrival, of: UploadRow, original_key: str | None
 ) -> bool:
@@ -39,3 +45,17 @@ def record_reimport(
     )
     add_event(conn, of.upload_id, of.state, f"It is brought in again as {arrival.upload_id}.")
     return True
+
+
+_SAME_FILE = """
+WITH RECURSIVE before AS (
+    SELECT upload_id, reimport_of FROM imports.uploads WHERE upload_id = %s
+    UNION ALL
+    SELECT u.upload_id, u.reimport_of FROM imports.uploads u JOIN before b ON u.upload_id = b.reimport_of
+), same AS (
+    SELECT upload_id, 0 AS place FROM before WHERE reimport_of IS NULL
+    UNION ALL
+    SELECT u.upload_id, s.place + 1 FROM imports.uploads u JOIN same s ON u.reimport_of = s.upload_id
+)
+SELECT upload_id FROM same ORDER BY place, upload_id
+"""

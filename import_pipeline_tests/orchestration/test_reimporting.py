@@ -8,6 +8,7 @@ from import_pipeline.reimporting import ReimportedUpload, reimport
 from import_pipeline.storage.bucket import Bucket
 from import_pipeline_tests.orchestration.archives import archived, expand, members
 from import_pipeline_tests.orchestration.conftest import World
+from import_pipeline_tests.orchestration.test_undoing import observed, undo
 
 KEY = "uploads/acme/leads/leads.csv"
 LEADS = "E-mail;Nome\nana@exemplo.com;Ana\nbia@exemplo.com;Bia\n"
@@ -47,6 +48,27 @@ def test_a_reimport_brings_in_what_lacks_and_leaves_the_first_uploads_rows_and_c
     assert {world.get(key) for key in keys} == {LEADS.encode()}
     assert world.keys("uploads/") == [], "only people write there"
     assert again(world, first["upload_id"]).upload_id != second.upload_id
+
+
+def test_what_an_undo_took_from_another_file_comes_in_by_the_reimport_that_it_names(world: World) -> None:
+    first = world.import_file(KEY, LEADS)
+    second = world.import_file("uploads/acme/leads/more.csv", LEADS + "caio@exemplo.com;Caio\n")
+    assert undo(world, first["upload_id"]).success
+    [told] = observed(world, first["upload_id"])
+    assert f"import-pipeline reimport {second['short_id']}" in told["to bring in again"]
+
+    third = again(world, second["upload_id"])
+    world.tick()
+
+    row = row_of(world, third.upload_id)
+    assert (row["read"], row["inserted"], row["duplicate"]) == (3, 2, 1)
+    by_email = "SELECT email, _upload_id FROM leads ORDER BY email"
+    assert [(r["email"], r["_upload_id"]) for r in world.sql(by_email)] == [
+        ("ana@exemplo.com", third.upload_id), ("bia@exemplo.com", third.upload_id),
+        ("caio@exemplo.com", second["upload_id"]),
+    ]  # fmt: skip
+    assert undo(world, third.upload_id).success
+    assert [r["email"] for r in world.sql(by_email)] == ["caio@exemplo.com"]
 
 
 def test_a_file_of_an_archive_is_read_from_its_archive_again(world: World) -> None:

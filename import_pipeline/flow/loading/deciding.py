@@ -5,6 +5,7 @@ them to the dataset's table is `merging.py`'s.
 """
 
 import io
+from collections.abc import Sequence
 
 import psycopg
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.csv as pc
 from psycopg import sql
 
 from import_pipeline.flow.loading.tables import DECIDED, LATE, LOSERS, LoadTables, listed
+from import_pipeline.ledger.reimports import of_the_same_file
 
 COPY_BLOCK_ROWS = 100_000
 
@@ -103,7 +105,9 @@ def _decide_kept(conn: psycopg.Connection, tables: LoadTables) -> None:
             " FROM {staged} s WHERE EXISTS ({losing})"
         ).format(decided=DECIDED, staged=tables.staged, losing=_LOSING_ROWS)
     )
-    verdict = _updating(tables) if tables.existing == "update" else _SKIPPING
+    verdict = _SKIPPING
+    if tables.existing == "update":
+        verdict = _updating(tables, of_the_same_file(conn, tables.opened.upload_id))
     conn.execute(
         sql.SQL(
             "INSERT INTO {decided} SELECT s._row_number, {verdict}, t.ctid"
@@ -119,24 +123,29 @@ def _decide_kept(conn: psycopg.Connection, tables: LoadTables) -> None:
     )
 
 
-_SKIPPING = sql.SQL("'duplicate', 'already_in_table'")
+_SKIPPING: sql.Composable = sql.SQL("'duplicate', 'already_in_table'")
 
 
-def _updating(tables: LoadTables) -> sql.Composed:
+def _updating(tables: LoadTables, same_file: Sequence[str]) -> sql.Composed:
     """Outcome and code of a row whose key is in the table of a dataset that updates.
 
-    The table's row is newer if its file arrived later; in the same second the identity decides;
-    a row without a source time (written by an application) is the oldest. A correction is as old as
-    its first upload, and wins over that.
+    The table's row is newer if its file arrived later; in the same second the identity decides, of a
+    reimport that of the original; a row without a source time (written by an application) is the oldest.
+    A correction is as old as its first upload, and wins over that. A row that the same file brought is
+    there already, whatever somebody made of it: a reimport only brings what lacks.
+
+    Args:
+        same_file: upload ids that have this file, the original's first.
     """
+    own = sql.SQL("t._upload_id = ANY({})").format(sql.Literal(list(same_file)))
     newer = sql.SQL(
         "((t._source_time, coalesce(right(t._upload_id, 12), '') COLLATE \"C\") > ({}, {}){})"
     ).format(
         tables.source_time,
-        sql.Literal(tables.opened.short_id),
+        sql.Literal(same_file[0].rsplit("@", 1)[-1]),
         sql.SQL(" AND t._upload_id IS DISTINCT FROM c.upload_id" if tables.corrects else ""),
     )
     return sql.SQL(
-        "CASE WHEN {newer} THEN 'duplicate' WHEN {differs} THEN 'updated' ELSE 'unchanged' END,"
-        " CASE WHEN {newer} THEN 'newer_in_table' END"
-    ).format(newer=newer, differs=tables.differs)
+        "CASE WHEN {own} OR {newer} THEN 'duplicate' WHEN {differs} THEN 'updated' ELSE 'unchanged' END,"
+        " CASE WHEN {own} THEN 'already_in_table' WHEN {newer} THEN 'newer_in_table' END"
+    ).format(own=own, newer=newer, differs=tables.differs)
