@@ -18,12 +18,13 @@ from import_pipeline.records import Token, UploadState
 Lock = Literal["FOR SHARE", "FOR NO KEY UPDATE"]
 ENDED_STATES: tuple[UploadState, ...] = ("failed", "cancelled", *UNSTARTED_STATES)
 _SELECT = sql.SQL("SELECT {} FROM imports.uploads WHERE upload_id = %s").format(columns_of(UploadRow))
-# What a run found out and did; gone when another run begins anew.
+# What a run found out and did; gone when another run begins anew. What corrections put right stays, in
+# `corrected_rows` as in `imports.rejects`, until a publish says which rows are rejects now.
 _OUTCOME = sql.SQL(
     "error_code = NULL, error_message = NULL, error_remedy = NULL, duplicate_of = NULL,"
     " published_at = NULL, reported_at = NULL, undone_at = NULL, report_prefix = NULL,"
     " read = NULL, inserted = NULL, updated = NULL, unchanged = NULL, duplicate = NULL, rejected = NULL,"
-    " row_errors = NULL, row_errors_cap = NULL, corrected_rows = 0,"
+    " row_errors = NULL, row_errors_cap = NULL,"
     " publish_number = NULL, undo_removed = NULL, undo_restored = NULL, undo_left = NULL"
 )
 
@@ -146,7 +147,8 @@ def _action(row: UploadRow, token: Token, attempt: str) -> Action:
 
 
 def _begin(conn: psycopg.Connection, row: UploadRow, token: Token, attempt: str) -> None:
-    """Record run and attempt; a new attempt forgets what earlier ones found out."""
+    """Record run and attempt; a new attempt forgets what earlier ones found out, and so does any run of an
+    upload that was undone."""
     fresh = row.attempt != attempt
     if fresh and row.state == "running":
         conn.execute(
@@ -161,9 +163,11 @@ def _begin(conn: psycopg.Connection, row: UploadRow, token: Token, attempt: str)
         ).format(_OUTCOME),
         [token.created, token.run_id, token.run_id, attempt, int(fresh), row.upload_id],
     )
-    if fresh:
+    if fresh or row.state == "undone":
         conn.execute("DELETE FROM imports.row_errors WHERE upload_id = %s", [row.upload_id])
-        conn.execute("DELETE FROM imports.rejects WHERE upload_id = %s", [row.upload_id])
+        conn.execute(
+            "DELETE FROM imports.rejects WHERE upload_id = %s AND corrected_by IS NULL", [row.upload_id]
+        )
         conn.execute("UPDATE imports.uploads SET details = '{}' WHERE upload_id = %s", [row.upload_id])
     conn.execute(
         "INSERT INTO imports.attempts (upload_id, attempt, number, run_id) VALUES (%s, %s, %s, %s)"

@@ -42,6 +42,15 @@ def first_uploads(
     ]
 
 
+def corrections_of(conn: psycopg.Connection, upload_id: str) -> list[str]:
+    """Published corrections that put rejects of this upload right, when it was published before."""
+    rows = conn.execute(
+        "SELECT DISTINCT corrected_by FROM imports.rejects WHERE upload_id = %s AND corrected_by IS NOT NULL",
+        [upload_id],
+    ).fetchall()
+    return [correction for (correction,) in rows]
+
+
 def lock_uploads(conn: psycopg.Connection, upload_ids: Sequence[str]) -> None:
     """Hold the rows of uploads until the transaction ends.
 

@@ -2,7 +2,8 @@
 
 The rule: a reject is put right once, by the first correction that is published with a valid row for
 it, whatever became of that row (inserted, updated, unchanged, or a duplicate); a row that comes too
-late is a reject itself. The counts of the first upload never change.
+late is a reject itself. The counts of the first upload never change. Published again after an undo, its
+rejects stay put right for as long as their correction is published.
 """
 
 import io
@@ -95,21 +96,42 @@ class Rejects:
             )
 
     def _record_rejected(self, conn: psycopg.Connection, tables: LoadTables) -> int:
-        """List the rejects of a plain file; of a correction only what could not be cut into cells."""
+        """List the rejects of a plain file; of a correction only what could not be cut into cells.
+
+        Those of an earlier publish that are rejects no more go.
+
+        Returns:
+            Rejects of the upload that are listed now.
+        """
         _copy(conn, _REJECTED, "_row_number bigint", self._rows)
-        decided = sql.SQL("") if self.corrects else _DECIDED_REJECTED
-        query = sql.SQL(
-            "INSERT INTO imports.rejects (upload_id, row_number)"
-            " SELECT %s, _row_number FROM (SELECT _row_number FROM {}{}) AS r ORDER BY _row_number"
-        ).format(_REJECTED, decided)
-        return conn.execute(query, [tables.opened.upload_id]).rowcount
+        if not self.corrects:
+            conn.execute(_DECIDED_REJECTED.format(rejected=_REJECTED, decided=DECIDED))
+        values = {"upload_id": tables.opened.upload_id}
+        kept = conn.execute(_KEPT, values).rowcount
+        if kept:
+            kept -= conn.execute(_NO_REJECTS_NOW.format(rejected=_REJECTED), values).rowcount
+            conn.execute(_STILL_CORRECTED, values)
+        return kept + conn.execute(_NEW_REJECTS.format(rejected=_REJECTED), values).rowcount
 
 
 _NAMED = sql.Identifier("pg_temp", "named")
 _REJECTED = sql.Identifier("pg_temp", "rejected")
 _DECIDED_REJECTED = sql.SQL(
-    " UNION ALL SELECT _row_number FROM {} WHERE outcome = 'rejected'"
-).format(DECIDED)  # fmt: skip
+    "INSERT INTO {rejected} SELECT _row_number FROM {decided} WHERE outcome = 'rejected'"
+)
+_KEPT = "SELECT FROM imports.rejects WHERE upload_id = %(upload_id)s"
+_NO_REJECTS_NOW = sql.SQL(
+    "DELETE FROM imports.rejects r WHERE r.upload_id = %(upload_id)s"
+    " AND NOT EXISTS (SELECT FROM {rejected} n WHERE n._row_number = r.row_number)"
+)
+_STILL_CORRECTED = (
+    "UPDATE imports.uploads SET corrected_rows = (SELECT count(*) FROM imports.rejects"
+    " WHERE upload_id = %(upload_id)s AND corrected_by IS NOT NULL) WHERE upload_id = %(upload_id)s"
+)
+_NEW_REJECTS = sql.SQL(
+    "INSERT INTO imports.rejects (upload_id, row_number) SELECT %(upload_id)s, _row_number FROM {rejected}"
+    " ORDER BY _row_number ON CONFLICT DO NOTHING"
+)
 _SETTLED = sql.SQL(
     "CREATE TEMPORARY TABLE {targets} ON COMMIT DROP AS"
     " SELECT n._row_number, n.upload_id, n.row_number, u.last_modified AS source_time FROM {named} n"

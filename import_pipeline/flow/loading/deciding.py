@@ -14,6 +14,7 @@ from psycopg import sql
 
 from import_pipeline.flow.loading.tables import DECIDED, LATE, LOSERS, LoadTables, listed
 from import_pipeline.ledger.reimports import of_the_same_file
+from import_pipeline.ledger.rejects import corrections_of
 
 COPY_BLOCK_ROWS = 100_000
 
@@ -107,7 +108,8 @@ def _decide_kept(conn: psycopg.Connection, tables: LoadTables) -> None:
     )
     verdict = _SKIPPING
     if tables.existing == "update":
-        verdict = _updating(tables, of_the_same_file(conn, tables.opened.upload_id))
+        upload_id = tables.opened.upload_id
+        verdict = _updating(tables, of_the_same_file(conn, upload_id), corrections_of(conn, upload_id))
     conn.execute(
         sql.SQL(
             "INSERT INTO {decided} SELECT s._row_number, {verdict}, t.ctid"
@@ -126,24 +128,27 @@ def _decide_kept(conn: psycopg.Connection, tables: LoadTables) -> None:
 _SKIPPING: sql.Composable = sql.SQL("'duplicate', 'already_in_table'")
 
 
-def _updating(tables: LoadTables, same_file: Sequence[str]) -> sql.Composed:
+def _updating(tables: LoadTables, same_file: Sequence[str], corrections: Sequence[str]) -> sql.Composed:
     """Outcome and code of a row whose key is in the table of a dataset that updates.
 
     The table's row is newer if its file arrived later; in the same second the identity decides, of a
     reimport that of the original; a row without a source time (written by an application) is the oldest.
-    A correction is as old as its first upload, and wins over that. A row that the same file brought is
-    there already, whatever somebody made of it: a reimport only brings what lacks.
+    A correction is as old as its first upload, and wins over that, whichever is published last. A row that
+    the same file brought is there already, whatever somebody made of it: a reimport only brings what lacks.
 
     Args:
         same_file: upload ids that have this file, the original's first.
+        corrections: those that put rejects of this upload right.
     """
     own = sql.SQL("t._upload_id = ANY({})").format(sql.Literal(list(same_file)))
     newer = sql.SQL(
-        "((t._source_time, coalesce(right(t._upload_id, 12), '') COLLATE \"C\") > ({}, {}){})"
+        "((t._source_time, coalesce(right(t._upload_id, 12), '') COLLATE \"C\") > ({}, {}){}"
+        " OR t._upload_id = ANY({}))"
     ).format(
         tables.source_time,
         sql.Literal(same_file[0].rsplit("@", 1)[-1]),
         sql.SQL(" AND t._upload_id IS DISTINCT FROM c.upload_id" if tables.corrects else ""),
+        sql.Literal(list(corrections)),
     )
     return sql.SQL(
         "CASE WHEN {own} OR {newer} THEN 'duplicate' WHEN {differs} THEN 'updated' ELSE 'unchanged' END,"
