@@ -28,8 +28,9 @@ from import_pipeline.flow.loading.counting import (
 )
 from import_pipeline.flow.loading.deciding import decide
 from import_pipeline.flow.loading.history import loaded_columns, write_history
-from import_pipeline.flow.loading.merging import count_new, insert_new, refused_writes, update_changed
+from import_pipeline.flow.loading.merging import count_new, insert_new, update_changed
 from import_pipeline.flow.loading.outcomes import count_duplicates, write_outcomes
+from import_pipeline.flow.loading.refusals import refused_writes
 from import_pipeline.flow.loading.staging import create_staging_table, stage_batch
 from import_pipeline.flow.loading.tables import (
     STAGING_SCHEMA,

@@ -5,19 +5,17 @@ changed, or points at, is left and listed. Why it is done so: docs/adr/0012-undo
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import psycopg
-from psycopg import errors as pg
 from psycopg import sql
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.errors import ConfigurationError, CountsDoNotBalance, NotUndoable, UndoBlocked
+from import_pipeline.errors import ConfigurationError, CountsDoNotBalance, NotUndoable
 from import_pipeline.flow.checks.messages import MASK
 from import_pipeline.flow.loading.loaded import loaded_by
 from import_pipeline.flow.loading.references import references_to, touches
+from import_pipeline.flow.loading.refusals import refused_undo
 from import_pipeline.flow.loading.tables import TRANSACTION_SETTINGS, libpq_url, listed
 from import_pipeline.flow.loading.undo_tables import CLAIMS, FOUND, PASSED, UndoTables
 from import_pipeline.ledger.claims import lock_owned
@@ -62,7 +60,7 @@ def undo_upload(
         ConcurrentChange, DatabaseUnavailable: to be tried again.
     """
     started = time.perf_counter()
-    with translated_errors(), connect(libpq_url(database_url)) as conn, _named_refusals(dataset):
+    with translated_errors(), connect(libpq_url(database_url)) as conn, refused_undo(dataset):
         conn.execute(TRANSACTION_SETTINGS)
         row = lock_owned(conn, upload_id, None)
         if row.dataset != dataset.name:
@@ -224,26 +222,3 @@ class _Undoing:
             remedy=f"Nothing was changed; {why}",
             upload_id=self.row.upload_id,
         )
-
-
-@contextmanager
-def _named_refusals(dataset: Dataset) -> Iterator[None]:
-    """Name what of the table does not let rows go or come back.
-
-    Raises:
-        UndoBlocked: a constraint, or a trigger that raises.
-    """
-    try:
-        yield
-    except (pg.IntegrityError, pg.RaiseException) as error:
-        if error.diag.schema_name == "imports":
-            raise
-        reason = error.diag.message_primary or type(error).__name__
-        # The cause is cut off: its detail quotes the row, which may hold personal values.
-        raise UndoBlocked(
-            f"Table {dataset.table!r} does not let the undo be: {reason}.",
-            remedy="Change or delete the rows that this constraint or trigger is about, then undo again. "
-            "Nothing was changed.",
-            table=dataset.table,
-            reason=reason,
-        ) from None

@@ -1,4 +1,4 @@
-"""A file that is brought in again where rows are updated: only what lacks comes in, whoever wrote the rest."""
+"""A file that is brought in again where rows are updated: only what lacks comes in."""
 
 import pytest
 

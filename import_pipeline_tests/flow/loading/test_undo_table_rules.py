@@ -3,8 +3,10 @@
 import pytest
 from psycopg import conninfo
 
+from import_pipeline.catalog.dataset import Dataset
+from import_pipeline.errors import TableDoesNotFit, UndoBlocked
 from import_pipeline_tests.flow.loading.test_undoing import UPDATING, loaded, numbers, undo
-from import_pipeline_tests.flow.loading.world import World, thing
+from import_pipeline_tests.flow.loading.world import Seats, World, thing
 
 
 @pytest.mark.parametrize("points_at", ["(id)", "(stock, code)"])
@@ -26,3 +28,40 @@ def test_a_foreign_key_on_a_column_that_is_no_text_keeps_its_row_as_any_other(
     world.query("INSERT INTO sales SELECT id, stock, code FROM things WHERE code = 'a'")
     assert numbers(undo(world, made)) == (1, 0, {"referenced": 1}, 0, 0)
     assert world.query("SELECT code FROM things") == [("a",)]
+
+
+SWALLOW = "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION {} END $$;"
+QUOTES = [
+    "'never %', coalesce(OLD.code, NEW.code);",
+    "'never %', coalesce(OLD.code, NEW.code) USING ERRCODE = 'check_violation', CONSTRAINT = 'mine';",
+]
+ON = "CREATE TRIGGER swallow BEFORE {} ON things FOR EACH ROW EXECUTE FUNCTION swallow()"
+
+
+@pytest.mark.parametrize("raised", QUOTES)
+def test_a_triggers_words_about_an_undo_are_not_repeated_where_they_may_be_personal(
+    world: World, raised: str
+) -> None:
+    world.install(UPDATING)
+    made = loaded(world, UPDATING, thing("secret@x.example"))
+    world.as_owner(SWALLOW.format(raised) + ON.format("DELETE"))
+    with pytest.raises(UndoBlocked, match=r"trigger or function|'mine'") as caught:
+        undo(world, made)
+    assert "secret" not in f"{caught.value} {caught.value.fields}"
+
+
+def test_a_triggers_words_about_an_import_are_not_repeated_where_they_may_be_personal(world: World) -> None:
+    world.install(UPDATING)
+    world.as_owner(SWALLOW.format(QUOTES[1]) + ON.format("INSERT"))
+    with pytest.raises(TableDoesNotFit, match=r"constraint 'mine' \(SQLSTATE 23514") as caught:
+        loaded(world, UPDATING, thing("secret@x.example"))
+    assert "secret" not in f"{caught.value} {caught.value.fields}"
+
+
+def test_where_nothing_is_personal_a_trigger_is_quoted(world: World) -> None:
+    dataset = Dataset("seats", Seats, key=("row", "number"), personal_extra=False)
+    world.install(dataset)
+    made = loaded(world, dataset, {"row": "A", "number": 1})
+    world.as_owner(SWALLOW.format("'not while it is open';") + ON.format("DELETE").replace("things", "seats"))
+    with pytest.raises(UndoBlocked, match="not while it is open"):
+        undo(world, made)
