@@ -397,7 +397,8 @@ class UndoneUpload:
 
     Attributes:
         removed: rows taken out; `restored`: rows that are again as they were before.
-        left: rows that stay as they are, by code; `left_rows`: the first of them, at most 100.
+        left: rows that stay as they are, by code; `left_rows`: the first of them, at most 100; `left_key`:
+            the object that lists them all, None without any and after a dry run.
         overwritten: rows that a later upload overwrote; they stay, and what it found is mended.
         gone: rows that somebody else deleted, or took over, since.
         depending: uploads to bring in again if their rows are wanted, most rows first.
@@ -415,3 +416,4 @@ class UndoneUpload:
     undone_at: datetime | None
     dry_run: bool
     seconds: float
+    left_key: str | None = None

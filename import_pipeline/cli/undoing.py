@@ -124,6 +124,7 @@ def _preview(settings: Settings, row: UploadRow, datasets: Mapping[str, Dataset]
         row.upload_id,
         _dataset_of(row, datasets),
         undo_days=settings.undo_days,
+        store=None,
         dry_run=True,
     )
 
@@ -231,7 +232,12 @@ def _tell_undone(
     with open_ledger(settings) as conn:
         after = [get_upload(conn, row.upload_id) or row for row in rows]
     if as_json:
-        print_json([{**row_facts(row), "undo_error": failed.get(row.upload_id)} for row in after])
+        print_json(
+            [
+                {**row_facts(row), "undo_error": failed.get(row.upload_id), "undo_left_rows": _left_rows(row)}
+                for row in after
+            ]
+        )
     for row in after:
         name = escape(row.upload_id)
         if row.upload_id in failed:
@@ -241,8 +247,16 @@ def _tell_undone(
                 f"[green]{name}: undone[/]: {row.undo_removed or 0:,} rows taken out, "
                 f"{row.undo_restored or 0:,} as before, {row.undo_left or 0:,} left"
             )
+            if key := _left_rows(row):
+                say(f"All rows left: {escape(key)}; import-pipeline report {row.short_id} shows a link")
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _left_rows(row: UploadRow) -> str | None:
+    """The object that lists the rows that the undo left."""
+    key = row.details.get("undo", {}).get("left_key")
+    return None if key is None else str(key)
 
 
 def _say_reimported(one: "ReimportedUpload") -> None:

@@ -51,6 +51,7 @@ from import_pipeline.orchestration.tags import (
 )
 from import_pipeline.records import UndoneUpload
 from import_pipeline.settings import load_settings
+from import_pipeline.storage.bucket import Bucket
 from import_pipeline.undo_words import depending_table, left_table, undo_sentences
 
 OP_NAME = "undo_upload"
@@ -98,7 +99,7 @@ def _undo_op(dataset: Dataset) -> OpDefinition:
         name=f"{dataset.name}__{OP_NAME}",
         description="Take the upload's rows out, put back what they overwrote, in one transaction.",
         out={},
-        required_resource_keys={"database"},
+        required_resource_keys={"database", "s3"},
         pool=PUBLISHING_POOL,
     )
     def undo_one(context: OpExecutionContext, config: UndoUploadConfig) -> Iterator[Any]:
@@ -113,8 +114,11 @@ def _undo(context: OpExecutionContext, dataset: Dataset, *, dry_run: bool) -> It
     url = context.resources.database.url()
     _tag_run(context, _row(url, upload_id))
     settings = load_settings()
+    store = Bucket(context.resources.s3, settings.require_bucket())
     try:
-        undone = undo_upload(url, upload_id, dataset, undo_days=settings.undo_days, dry_run=dry_run)
+        undone = undo_upload(
+            url, upload_id, dataset, undo_days=settings.undo_days, store=store, dry_run=dry_run
+        )
     except NotUndoable as error:
         # A run that was killed after its commit has still to tell Dagster.
         if error.fields.get("why") != "already_undone" or dry_run:
@@ -153,6 +157,7 @@ def _observation(dataset: Dataset, undone: UndoneUpload) -> AssetObservation:
             "depending uploads": MetadataValue.int(len(undone.depending)),
             "seconds undo": MetadataValue.float(undone.seconds),
             **_tables(undone),
+            **_left_rows(undone.left_key),
         },
     )
 
@@ -165,7 +170,13 @@ def _undone_metadata(row: UploadRow) -> Metadata:
         "undo removed": MetadataValue.int(row.undo_removed or 0),
         "undo restored": MetadataValue.int(row.undo_restored or 0),
         "undo left": MetadataValue.int(row.undo_left or 0),
+        **_left_rows(row.details.get("undo", {}).get("left_key")),
     }
+
+
+def _left_rows(key: str | None) -> Metadata:
+    """The object that lists all rows that stay; nothing where there are none."""
+    return {} if key is None else {"all rows left": MetadataValue.text(key)}
 
 
 def _check(

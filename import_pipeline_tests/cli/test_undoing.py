@@ -77,6 +77,17 @@ def test_an_undo_that_is_wanted_runs_in_dagster_and_says_what_it_did(typed, worl
     assert "removed by the undo   2" in typed("status", first).out
 
 
+def test_an_undo_that_leaves_rows_says_where_all_of_them_are_listed(typed, world, launched):
+    first = load(world, "a.csv", "ana@x.example", "bia@x.example")
+    world.query("UPDATE leads SET name = 'mine' WHERE email = 'ana@x.example'")
+    key = f"reports/acme/leads/{first[-12:]}/undo_left.csv"
+
+    undone = typed("undo", first, "--yes", "--json")
+
+    assert undone.json[0]["undo_left_rows"] == key
+    assert f"All rows left: {key}; import-pipeline report {first[-12:]}" in undone.words
+
+
 @pytest.mark.parametrize(("answer", "left"), [(True, []), (False, ["ana@x.example"])], ids=["yes", "no"])
 def test_without_yes_it_asks_first(typed, world, launched, monkeypatch, answer, left):
     load(world, "a.csv", "ana@x.example")

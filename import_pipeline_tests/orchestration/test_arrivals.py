@@ -204,7 +204,11 @@ def test_the_same_content_under_other_names_is_a_duplicate_file_even_in_one_tick
 def test_the_same_file_again_after_an_undo_is_imported_not_a_duplicate_file(world: World) -> None:
     first = world.import_file(KEY, LEADS)
     undo_upload(
-        world.settings.require_database_url(), first["upload_id"], world.datasets["leads"], undo_days=30
+        world.settings.require_database_url(),
+        first["upload_id"],
+        world.datasets["leads"],
+        undo_days=30,
+        store=None,
     )
     again = world.import_file("uploads/acme/leads/again.csv", LEADS)
 

@@ -110,7 +110,10 @@ def test_a_dry_run_changes_nothing_and_a_second_undo_has_nothing_to_do(world: Wo
     assert undo(world, upload).success
     assert undo(world, upload).success, "a run that was killed after its commit is launched again"
     assert world.sql("SELECT name, _upload_id FROM leads") == [{"name": "Ana Maria", "_upload_id": None}]
-    assert newest(world, upload)["undo removed"] == 1
+    shown = newest(world, upload)
+    assert shown["undo removed"] == 1
+    assert "ana@exemplo.com" in world.get(shown["all rows left"]).decode(), "the sender is shown the values"
+    assert shown["all rows left"] == observed(world, upload)[0]["all rows left"]
 
 
 def test_what_cannot_be_undone_fails_its_run_with_the_reason_and_is_not_tried_again(world: World) -> None:

@@ -1,12 +1,14 @@
 """The statements of an undo, over sets of rows; in which order they run is `undoing.py`'s.
 
-Temporary tables hold what is decided: `found`, the upload's rows in the dataset's table, and `passed`, its
-rows in the images of uploads that overwrote them.
+Temporary tables hold what is decided: `found`, the upload's rows in the dataset's table, `passed`, its
+rows in the images of uploads that overwrote them, and `left_rows`: which of `found` are left, with their key.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -22,6 +24,8 @@ WRITTEN = sql.Identifier("pg_temp", "written")
 COVERED = sql.Identifier("pg_temp", "covered")
 FOUND = sql.Identifier("pg_temp", "found")
 PASSED = sql.Identifier("pg_temp", "passed")
+LEFT = sql.Identifier("pg_temp", "left_rows")
+BLOCK_ROWS = 50_000
 # What says that a row is an upload's; a row that is left keeps its workspace only.
 CLAIMS = ("_upload_id", "_row_number", "_source_time", "_loaded_at", "_row_hash")
 
@@ -40,14 +44,17 @@ class UndoTables:
         """The dataset's table."""
         return sql.Identifier("public", self.loaded.table)
 
-    def collect(self, conn: psycopg.Connection, *, lock: bool) -> int:
-        """List what the upload left behind; what belongs together is joined by `match`, set by set.
+    @property
+    def left_key(self) -> tuple[sql.Identifier, ...]:
+        """What the key's columns are called in `left_rows`, beside columns of ours."""
+        return tuple(sql.Identifier(f"key {place}") for place in range(len(self.loaded.key)))
 
-        Statistics of the tables may be old, and nobody but their owner may renew them: joining them as
-        they are could take a nested loop over millions.
+    def collect(self, conn: psycopg.Connection) -> int:
+        """List what the upload left behind, and hold its rows in the dataset's table as they were found.
 
-        Args:
-            lock: hold the rows in the dataset's table, so that they stay as they were found.
+        What belongs together is joined by `match`, set by set. Statistics of the tables may be old, and
+        nobody but their owner may renew them: joining them as they are could take a nested loop over
+        millions.
 
         Returns:
             Number of images that the upload's publish left.
@@ -63,11 +70,10 @@ class UndoTables:
             WRITTEN,
             "SELECT t.ctid AS tid, t._row_number AS row_number, {key} AS key,"
             " CASE WHEN {hash} IS DISTINCT FROM t._row_hash THEN 'changed_since' END AS code"
-            " FROM {target} t WHERE t._workspace = %(workspace)s AND t._upload_id = %(upload_id)s{lock}",
+            " FROM {target} t WHERE t._workspace = %(workspace)s AND t._upload_id = %(upload_id)s FOR UPDATE",
             key=key_of("t", self.loaded.key),
             hash=self._hash_of("t"),
             target=self.target,
-            lock=sql.SQL(" FOR UPDATE" if lock else ""),
         )
         self._make(
             conn,
@@ -137,6 +143,35 @@ class UndoTables:
             points=points_at(reference, "t"),
         )
         return conn.execute(query).rowcount
+
+    def list_left(self, conn: psycopg.Connection) -> None:
+        """Keep what the rows that are left have as their key now, in the order of the file."""
+        keys = [
+            sql.SQL(", {}::text AS {}").format(sql.Identifier("t", name), alias)
+            for name, alias in zip(self.loaded.key, self.left_key, strict=True)
+        ]
+        self._make(
+            conn,
+            LEFT,
+            "SELECT row_number() OVER (ORDER BY f.row_number, f.tid) - 1 AS place, f.row_number, f.code{keys}"
+            " FROM {found} f JOIN {target} t ON t.ctid = f.tid WHERE f.code IS NOT NULL",
+            keys=sql.SQL("").join(keys),
+            found=FOUND,
+            target=self.target,
+        )
+
+    def left_blocks(self, conn: psycopg.Connection) -> Iterator[list[pa.Array]]:
+        """The rows that are left, in the order of the file: number, code, and the key's columns as text."""
+        columns = (sql.Identifier("row_number"), sql.Identifier("code"), *self.left_key)
+        arrays = [sql.SQL("array_agg({} ORDER BY place)").format(column) for column in columns]
+        query = sql.SQL("SELECT {} FROM {} GROUP BY place / %s ORDER BY min(place)").format(
+            listed(*arrays), LEFT
+        )
+        types = (pa.int64(), *(pa.string() for _ in columns[1:]))
+        with conn.cursor(name="left_blocks") as cursor:
+            cursor.itersize = 1
+            for block in cursor.execute(query, [BLOCK_ROWS]):
+                yield [pa.array(values, type_) for values, type_ in zip(block, types, strict=True)]
 
     def remove(self, conn: psycopg.Connection) -> int:
         """Delete the rows that nothing was before; how many."""

@@ -4,8 +4,10 @@ The rule: any uploads undone in any order end as if they had written nothing; a 
 changed, or points at, is left and listed. Why it is done so: docs/adr/0012-undo-follows-each-rows-chain.md.
 """
 
+import tempfile
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
@@ -17,7 +19,9 @@ from import_pipeline.flow.loading.loaded import loaded_by
 from import_pipeline.flow.loading.references import references_to, touches
 from import_pipeline.flow.loading.refusals import refused_undo
 from import_pipeline.flow.loading.tables import TRANSACTION_SETTINGS, libpq_url, listed
-from import_pipeline.flow.loading.undo_tables import CLAIMS, FOUND, PASSED, UndoTables
+from import_pipeline.flow.loading.undo_tables import CLAIMS, FOUND, LEFT, PASSED, UndoTables
+from import_pipeline.flow.reports.csv_lines import CSV_TYPE
+from import_pipeline.flow.reports.left_rows import left_rows_key, write_left_rows
 from import_pipeline.ledger.claims import lock_owned
 from import_pipeline.ledger.connection import connect, translated_errors
 from import_pipeline.ledger.rejects import lock_uploads
@@ -31,13 +35,20 @@ from import_pipeline.ledger.undoing import (
 )
 from import_pipeline.ledger.uploads import lock_table_of
 from import_pipeline.records import LeftCode, LeftRow, UndoneUpload
+from import_pipeline.storage.store import Store
 
 LISTED_ROWS = 100
 _TRIGGER = "look for triggers or rules on the table that drop or change rows."
 
 
 def undo_upload(
-    database_url: str, upload_id: str, dataset: Dataset, *, undo_days: int, dry_run: bool = False
+    database_url: str,
+    upload_id: str,
+    dataset: Dataset,
+    *,
+    undo_days: int,
+    store: Store | None,
+    dry_run: bool = False,
 ) -> UndoneUpload:
     """Take an upload's rows out of the dataset's table, and bring back what they overwrote.
 
@@ -49,7 +60,8 @@ def undo_upload(
     Args:
         dataset: the upload's, as it is declared today.
         undo_days: how long after its publish an upload can be undone.
-        dry_run: decide and count, write nothing.
+        store: gets the list of all rows that are left; None: nobody gets it, as in a dry run.
+        dry_run: the undo itself, rolled back: it meets what would stop it, and waits as it would.
 
     Raises:
         NotUndoable: the upload is not published, undone already, or was published too long ago; nothing
@@ -72,9 +84,13 @@ def undo_upload(
         lock_table_of(conn, str(row.workspace), dataset.name)
         undoing = _Undoing(conn, row, UndoTables(row, loaded_by(conn, row, dataset)), dataset)
         undone = undoing.decide(dry_run=dry_run)
-        if not dry_run:
-            undoing.write(undone)
+        undoing.write(undone)
+        if dry_run:
+            conn.rollback()
+        else:
             reopen_rejects(conn, upload_id)
+            if store is not None:
+                undone = replace(undone, left_key=undoing.hand_over_left(store, undone))
             undone = replace(undone, undone_at=record_undone(conn, row, undone))
     return replace(undone, seconds=time.perf_counter() - started)
 
@@ -96,7 +112,7 @@ class _Undoing:
             CountsDoNotBalance: more rows would go than the upload inserted.
         """
         conn, row = self.conn, self.row
-        if self.tables.collect(conn, lock=not dry_run) != (row.updated or 0):
+        if self.tables.collect(conn) != (row.updated or 0):
             raise NotUndoable(
                 f"The rows that upload {row.upload_id!r} overwrote are no longer kept.",
                 remedy="They went when IMPORT_PIPELINE_UNDO_DAYS was shorter, or the upload is of before an "
@@ -107,6 +123,7 @@ class _Undoing:
         self.tables.match(conn)
         self._keep_referenced()
         self._require_only_inserted_rows_go()
+        self.tables.list_left(conn)
         removed, restored, changed, referenced = self._one(
             sql.SQL(
                 "SELECT count(*) FILTER (WHERE code IS NULL AND NOT restores),"
@@ -157,6 +174,22 @@ class _Undoing:
         if remaining:
             raise self._unbalanced(f"{remaining} rows are still the upload's")
 
+    def hand_over_left(self, store: Store, undone: UndoneUpload) -> str | None:
+        """Put the list of all rows that are left beside the report; its key.
+
+        It comes before the commit: an undo that is killed in between leaves one that the next writes over.
+        """
+        key = left_rows_key(self.row)
+        if not undone.left:
+            store.delete_prefix(key)
+            return None
+        with tempfile.TemporaryDirectory(prefix="import_pipeline_undo_") as folder:
+            path = Path(folder, "left.csv")
+            blocks = self.tables.left_blocks(self.conn)
+            write_left_rows(path, blocks, self.tables.loaded.key, self.row, self.dataset)
+            store.put_file(key, path, CSV_TYPE)
+        return key
+
     def _keep_referenced(self) -> None:
         """Let rows be that others point at; rows of the same table until nothing changes any more."""
         loaded = self.tables.loaded
@@ -193,14 +226,8 @@ class _Undoing:
         """The first rows that are left, with their key as it is now."""
         key = self.tables.loaded.key
         query = sql.SQL(
-            "SELECT f.row_number, f.code, ARRAY[{}]::text[] FROM {} f JOIN {} t ON t.ctid = f.tid"
-            " WHERE f.code IS NOT NULL ORDER BY f.row_number, f.tid LIMIT {}"
-        ).format(
-            listed(*(sql.SQL("{}::text").format(sql.Identifier("t", name)) for name in key)),
-            FOUND,
-            self.tables.target,
-            sql.Literal(LISTED_ROWS),
-        )
+            "SELECT row_number, code, ARRAY[{}]::text[] FROM {} WHERE place < {} ORDER BY place"
+        ).format(listed(*self.tables.left_key), LEFT, sql.Literal(LISTED_ROWS))
         shown = {column.name for column in self.dataset.columns if not column.personal}
         return tuple(
             LeftRow(

@@ -18,6 +18,7 @@ from import_pipeline.formula_guard import ColumnKind, guard
 # Excel takes a file without the mark for one in the local 8-bit encoding.
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LINE_END = "\r\n"
+CSV_TYPE = "text/csv; charset=utf-8"
 PHONE_HEADERS = frozenset({"phone", "telefone"})
 IMPORT_COLUMNS = ("_import_row", "_import_upload", "_import_errors")
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import CountsDoNotBalance, ImportPipelineError
+from import_pipeline.flow.reports.csv_lines import CSV_TYPE
 from import_pipeline.flow.reports.gathering import GatheredErrors
 from import_pipeline.flow.reports.page import PAGE, PAGE_TYPE, summary_page
 from import_pipeline.flow.reports.returned.sheet_cells import DoesNotFit
@@ -40,7 +41,6 @@ SUMMARY, ERRORS = "summary.json", "errors.csv"
 REJECTED = "rejected."
 REPORT_FILES = (PAGE, SUMMARY, ERRORS, *REJECTED_NAMES)
 JSON_TYPE = "application/json"
-CSV_TYPE = "text/csv; charset=utf-8"
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ class Story:
             return
         upload_id = self.uploads[which][0].opened.upload_id
         plan, undone = (
-            undo_upload(self.world.url, upload_id, self.dataset, undo_days=30, dry_run=dry)
+            undo_upload(self.world.url, upload_id, self.dataset, undo_days=30, store=None, dry_run=dry)
             for dry in (True, False)
         )
         assert replace(plan, dry_run=False, seconds=0, undone_at=None) == replace(

@@ -92,7 +92,7 @@ def test_the_last_moment_counts_in_days_of_the_setting(world: World) -> None:
 
 def test_an_upload_that_the_ledger_does_not_know_is_refused(world: World) -> None:
     with pytest.raises(PartitionMissing, match="does not know"):
-        undo_upload(world.url, "acme/none@000000000000", UPDATING, undo_days=30)
+        undo_upload(world.url, "acme/none@000000000000", UPDATING, undo_days=30, store=None)
 
 
 def test_an_upload_of_another_dataset_is_refused(world: World) -> None:

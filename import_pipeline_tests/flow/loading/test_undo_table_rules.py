@@ -5,7 +5,14 @@ from psycopg import conninfo
 
 from import_pipeline.catalog.dataset import Dataset
 from import_pipeline.errors import TableDoesNotFit, UndoBlocked
-from import_pipeline_tests.flow.loading.test_undoing import UPDATING, loaded, numbers, undo
+from import_pipeline_tests.flow.loading.test_undoing import (
+    TOMORROW,
+    UPDATING,
+    everything,
+    loaded,
+    numbers,
+    undo,
+)
 from import_pipeline_tests.flow.loading.world import Seats, World, thing
 
 
@@ -65,3 +72,16 @@ def test_where_nothing_is_personal_a_trigger_is_quoted(world: World) -> None:
     world.as_owner(SWALLOW.format("'not while it is open';") + ON.format("DELETE").replace("things", "seats"))
     with pytest.raises(UndoBlocked, match="not while it is open"):
         undo(world, made)
+
+
+def test_a_dry_run_of_an_undo_meets_what_would_stop_the_undo_and_nothing_of_it_stays(world: World) -> None:
+    """It only decided and counted: a person confirmed what could never be."""
+    world.install(UPDATING)
+    loaded(world, UPDATING, thing("x", place="one"))
+    made = loaded(world, UPDATING, thing("x", place="two"), at=TOMORROW)
+    world.as_owner("ALTER TABLE things ADD CONSTRAINT one_place UNIQUE (place)")
+    world.query("INSERT INTO things (code, place) VALUES ('mine', 'one')")
+    before = everything(world)
+    with pytest.raises(UndoBlocked, match="one_place"):
+        undo(world, made, dry_run=True)
+    assert everything(world) == before

@@ -36,7 +36,9 @@ def undo(
     world: World, made: MadeUpload, *, dry_run: bool = False, dataset: Dataset | None = None
 ) -> UndoneUpload:
     upload_id = made.opened.upload_id
-    return undo_upload(world.url, upload_id, dataset or made.dataset, undo_days=30, dry_run=dry_run)
+    return undo_upload(
+        world.url, upload_id, dataset or made.dataset, undo_days=30, store=world.store, dry_run=dry_run
+    )
 
 
 def numbers(undone: UndoneUpload) -> tuple[int, int, dict[Any, int], int, int]:
