@@ -95,15 +95,15 @@ def add_columns(conn: psycopg.Connection, dataset: Dataset, gained: dict[str, st
 def compare_table(conn: psycopg.Connection, dataset: Dataset) -> ComparedTable:
     """What the dataset's table lacks, and where it differs from the declaration."""
     row = conn.execute(
-        "SELECT c.oid::bigint, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        "SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname = 'public' AND c.relname = %s",
         [dataset.table],
     ).fetchone()
     if row is None:
         return ComparedTable(False, declared_columns(dataset), ())
-    oid, kind = row
-    if kind not in ("r", "p"):
-        misfit = Misfit(f"public.{dataset.table} is not a table", ())
+    (oid,) = row
+    misfit = not_one_table(conn, dataset.table)
+    if misfit is not None:
         return ComparedTable(True, {}, (misfit,))
     found = _read_columns(conn, oid)
     declared = declared_columns(dataset)
@@ -114,6 +114,39 @@ def compare_table(conn: psycopg.Connection, dataset: Dataset) -> ComparedTable:
         *_key_misfits(conn, dataset, oid),
     ]  # fmt: skip
     return ComparedTable(True, {n: t for n, t in declared.items() if n not in found}, tuple(misfits))
+
+
+def not_one_table(conn: psycopg.Connection, table: str) -> Misfit | None:
+    """What `table` in `public` is instead of one plain table; None if it is one, or is not there.
+
+    Publishing and undoing know a row by its place (`ctid`), which is unique within one table only: several
+    partitions, or children, each have a row at the same place.
+    """
+    name = sql.Identifier("public", table)
+    found = conn.execute(
+        "SELECT c.relkind::text, coalesce((SELECT array_agg(i.inhrelid::regclass::text ORDER BY 1)"
+        " FROM pg_inherits i WHERE i.inhparent = c.oid), '{}') FROM pg_class c WHERE c.oid = to_regclass(%s)",
+        [name.as_string(conn)],
+    ).fetchone()
+    if found is None:
+        return None
+    kind, children = found
+    if kind == "p":
+        return Misfit(
+            f"table public.{table} is partitioned, and the pipeline needs one plain table: copy its rows "
+            "into one, or load a table of its own and move rows from there",
+            (),
+        )
+    if kind != "r":
+        return Misfit(f"public.{table} is not a table", ())
+    if children:
+        leave = [f"ALTER TABLE {child} NO INHERIT {name.as_string(conn)};" for child in children]
+        return Misfit(
+            f"other tables inherit from table public.{table} ({', '.join(children)}), and the pipeline needs "
+            "one plain table",
+            tuple(leave),
+        )
+    return None
 
 
 def dataset_table_problems(conn: psycopg.Connection, dataset: Dataset) -> list[str]:

@@ -189,6 +189,35 @@ def test_a_table_of_somebody_elses_is_taken_on_if_it_can_hold_the_rows(owner_url
     assert migrate(owner_url, named(BOATS)) == []
 
 
+PARTITIONED = (
+    "ALTER TABLE boats RENAME TO former; CREATE TABLE boats (LIKE former) PARTITION BY LIST (_workspace);"
+    "CREATE UNIQUE INDEX ON boats (_workspace, hull)"
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "statements"),
+    [
+        (PARTITIONED, "is partitioned", ""),
+        (
+            "CREATE TABLE old_boats () INHERITS (boats)",
+            "inherit",
+            'ALTER TABLE old_boats NO INHERIT "public"."boats";',
+        ),
+    ],
+)
+def test_a_table_of_several_tables_is_refused_since_a_rows_place_is_unique_in_one_only(
+    owner_url, change, words, statements
+):
+    migrate(owner_url, named(BOATS))
+    with psycopg.connect(owner_url) as conn:
+        conn.execute(change)
+        assert words in "; ".join(dataset_table_problems(conn, BOATS))
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        migrate(owner_url, named(BOATS))
+    assert caught.value.fields.get("sql", "") == statements
+
+
 def test_a_view_in_a_tables_place_is_named(owner_url):
     with psycopg.connect(owner_url) as conn:
         conn.execute("CREATE VIEW boats AS SELECT 1")

@@ -8,7 +8,7 @@ import psycopg
 from import_pipeline.catalog.dataset import PROVENANCE_COLUMNS, Dataset
 from import_pipeline.errors import NotUndoable
 from import_pipeline.flow.loading.history import loaded_columns, table_columns
-from import_pipeline.ledger.dataset_tables import PROVENANCE
+from import_pipeline.ledger.dataset_tables import PROVENANCE, not_one_table
 from import_pipeline.ledger.rows import UploadRow
 
 
@@ -46,6 +46,9 @@ def loaded_by(conn: psycopg.Connection, row: UploadRow, dataset: Dataset) -> Loa
         loaded = Loaded(dataset.table, dataset.key, dict(loaded_columns(dataset)))
     else:
         raise _changed(row, "the dataset was declared otherwise, and nobody noted how")
+    misfit = not_one_table(conn, loaded.table)
+    if misfit is not None:
+        raise _changed(row, misfit.message, loaded.table)
     found = table_columns(conn, loaded.table)
     wrong = [
         f"column {name} was {type_}, " + (f"now it is {found[name]}" if name in found else "now it is gone")

@@ -300,6 +300,7 @@ def test_what_comes_back_in_the_middle_is_what_was_before(world: World) -> None:
         ("ALTER TABLE seats DROP stock", "column stock was bigint, now it is gone"),
         ("ALTER TABLE seats ALTER stock TYPE text", "column stock was bigint, now it is text"),
         ("ALTER TABLE seats RENAME TO former", "table 'seats' is gone"),
+        ("CREATE TABLE former () INHERITS (seats)", "other tables inherit from table public.seats"),
     ],
 )
 def test_a_table_whose_columns_cannot_be_compared_any_more_is_refused(
