@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import psycopg
 import pyarrow as pa
+from psycopg import errors as pg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -181,14 +182,55 @@ class UndoTables:
         return conn.execute(query.format(self.target, FOUND)).rowcount
 
     def restore(self, conn: psycopg.Connection) -> int:
-        """Bring the rows before back; how many."""
+        """Bring the rows before back; how many.
+
+        PostgreSQL checks a unique index row by row, so a row may meet a value that another one is about to
+        give up. Then they come back in rounds, each time those whose values are free by now.
+
+        Raises:
+            UniqueViolation: values that a row which stays has, or that rows would have to swap.
+        """
+        try:
+            with conn.transaction():
+                return self._restore(conn, sql.SQL("true"))
+        except pg.UniqueViolation:
+            free = self._free(conn)
+        restored = 0
+        while done := self._restore(conn, free):
+            restored += done
+        return restored + self._restore(conn, sql.SQL("true"))
+
+    def _free(self, conn: psycopg.Connection) -> sql.Composable:
+        """Condition: no other row has, in the columns of a unique index, what the row had before."""
+        changing = set(self.loaded.written) - set(self.loaded.key)
+        name = self.target.as_string(conn)
+        conditions: list[sql.Composable] = [sql.SQL("true")]
+        for (columns,) in conn.execute(_UNIQUE, [name]).fetchall():
+            if changing.isdisjoint(columns):
+                continue
+            same = [
+                sql.SQL("o.{0} = {1}.{0}").format(
+                    sql.Identifier(column), sql.SQL("i" if column in self.loaded.written else "t")
+                )
+                for column in columns
+            ]
+            conditions.append(
+                sql.SQL("NOT EXISTS (SELECT FROM {} o WHERE o.ctid <> t.ctid AND {})").format(
+                    self.target, sql.SQL(" AND ").join(same)
+                )
+            )
+        return sql.SQL(" AND ").join(conditions)
+
+    def _restore(self, conn: psycopg.Connection, condition: sql.Composable) -> int:
+        """Bring those back that are not back yet and fulfil a condition; how many."""
         names = tuple(self.loaded.written)
         query = sql.SQL(
             "UPDATE {target} t SET ({names}) = ROW({values})"
             " FROM {found} f JOIN imports.row_history h ON h.ctid = f.entry CROSS JOIN {image}"
-            " WHERE t.ctid = f.tid AND f.code IS NULL AND f.restores"
+            " WHERE t.ctid = f.tid AND f.code IS NULL AND f.restores AND {condition}"
         ).format(
             target=self.target,
+            condition=condition,
             names=listed(*(sql.Identifier(name) for name in names)),
             values=listed(*(sql.Identifier("i", name) for name in names)),
             found=FOUND,
@@ -239,3 +281,13 @@ class UndoTables:
         """The hash of a row, as publishing computed it."""
         columns = listed(*(sql.Identifier(alias, name) for name in self.loaded.columns))
         return sql.SQL("hash_record_extended(ROW({}), 0)").format(columns)
+
+
+# Of unique indexes on plain columns; one on an expression only speaks when it is violated.
+_UNIQUE = """
+SELECT array_agg(a.attname::text) FROM pg_index i
+CROSS JOIN unnest(i.indkey[0:i.indnkeyatts - 1]) AS k (attnum)
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indexprs IS NULL
+GROUP BY i.indexrelid
+"""

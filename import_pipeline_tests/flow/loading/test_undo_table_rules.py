@@ -85,3 +85,33 @@ def test_a_dry_run_of_an_undo_meets_what_would_stop_the_undo_and_nothing_of_it_s
     with pytest.raises(UndoBlocked, match="one_place"):
         undo(world, made, dry_run=True)
     assert everything(world) == before
+
+
+@pytest.mark.parametrize("columns", ["place", "name, place", "lane, place"])
+def test_rows_come_back_in_an_order_that_a_unique_column_allows(world: World, columns: str) -> None:
+    """Each met, in the order of the table, the value that the next one was about to give up."""
+    world.install(UPDATING)
+    world.as_owner(
+        "ALTER TABLE things ADD lane integer NOT NULL DEFAULT 1;"
+        f"ALTER TABLE things ADD CONSTRAINT one_place UNIQUE ({columns})"
+    )
+    before = {"x": "p1", "y": "p2", "z": "p3"}
+    after = {"x": "p0", "y": "p1", "z": "p2"}
+    loaded(world, UPDATING, *(thing(c, "n", place=p) for c, p in before.items()), batches=1)
+    made = loaded(
+        world, UPDATING, *(thing(c, "n", place=p) for c, p in after.items()), at=TOMORROW, batches=1
+    )
+    assert numbers(undo(world, made)) == (0, 3, {}, 0, 0)
+    assert dict(world.query("SELECT code, place FROM things")) == before
+
+
+def test_a_value_that_a_row_which_stays_has_taken_since_still_blocks_the_undo_by_name(world: World) -> None:
+    world.install(UPDATING)
+    world.as_owner("ALTER TABLE things ADD CONSTRAINT one_place UNIQUE (place)")
+    loaded(world, UPDATING, thing("x", place="p1"), thing("y", place="p2"))
+    made = loaded(world, UPDATING, thing("x", place="p3"), thing("y", place="p4"), at=TOMORROW)
+    world.query("INSERT INTO things (code, place) VALUES ('mine', 'p2')")
+    before = everything(world)
+    with pytest.raises(UndoBlocked, match="one_place"):
+        undo(world, made)
+    assert everything(world) == before
