@@ -383,12 +383,14 @@ class DependingUpload:
     Attributes:
         rows: rows of it that were skipped, rejected or unchanged because they met a row of that one; of
             a `duplicate_file` all that the first one read.
+        correction: whether it puts rejects right, which is no work for a reimport.
     """
 
     upload_id: str
     file_name: str
     state: UploadState
     rows: int
+    correction: bool = False
 
 
 @dataclass(frozen=True)

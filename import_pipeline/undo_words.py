@@ -54,9 +54,16 @@ def depending_table(undone: UndoneUpload) -> list[dict[str, object]]:
 
 
 def command_for(upload: DependingUpload) -> str:
-    """What to type to bring in what an upload lacks now."""
-    verb = "retry" if upload.state in RERUN_STATES else "reimport"
-    return f"import-pipeline {verb} {upload.upload_id.rsplit('@', 1)[-1]}"
+    """What to type to bring in what an upload lacks now.
+
+    A correction cannot be brought in beside itself: each of its rows puts a reject right once.
+    """
+    name = upload.upload_id.rsplit("@", 1)[-1]
+    if upload.state in RERUN_STATES:
+        return f"import-pipeline retry {name}"
+    if upload.correction:
+        return f"import-pipeline undo {name}, then import-pipeline retry {name}"
+    return f"import-pipeline reimport {name}"
 
 
 def _rows(count: int) -> str:

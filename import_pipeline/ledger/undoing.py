@@ -92,11 +92,12 @@ def depending_uploads(conn: psycopg.Connection, upload_id: str) -> tuple[Dependi
     with conn.cursor(row_factory=class_row(DependingUpload)) as cursor:
         found = cursor.execute(
             """
-            SELECT u.upload_id, u.file_name, u.state, d.rows
+            SELECT u.upload_id, u.file_name, u.state, d.rows,
+                   coalesce(u.details #>> '{split,targets}', '') <> '' AS correction
             FROM imports.dependencies d JOIN imports.uploads u USING (upload_id)
             WHERE d.depends_on = %(upload_id)s AND u.state = ANY(%(published)s)
             UNION ALL
-            SELECT u.upload_id, u.file_name, u.state, f.read
+            SELECT u.upload_id, u.file_name, u.state, f.read, false
             FROM imports.uploads u JOIN imports.uploads f ON f.upload_id = %(upload_id)s
             WHERE u.workspace = f.workspace AND u.dataset = f.dataset AND u.sha256 = f.sha256
               AND u.state = 'duplicate_file' AND u.duplicate_of = f.upload_id

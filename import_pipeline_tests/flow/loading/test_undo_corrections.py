@@ -9,6 +9,7 @@ import pytest
 from import_pipeline.ledger import outcomes
 from import_pipeline.ledger.connection import connect
 from import_pipeline.records import Token
+from import_pipeline.undo_words import command_for
 from import_pipeline_tests.flow.loading.test_undoing import (
     ROWS,
     UPDATING,
@@ -135,3 +136,19 @@ def test_a_correction_wins_over_its_first_upload_also_when_that_is_launched_agai
         undo(world, first)
         assert world.load(world.take_over(first)).duplicates == {"newer_in_table": 1}
         assert world.query(ROWS) == [("a", "corrected")]
+
+
+def test_of_a_correction_that_lacks_rows_then_an_undo_says_what_brings_them_in(world: World) -> None:
+    """It said `reimport`, which refuses corrections."""
+    skipping = things()
+    world.install(skipping)
+    taken = loaded(world, skipping, thing("k", "taken"))
+    first = loaded(world, skipping, thing("z", "first"), rejected=1)
+    made = correction(world, first, {3: thing("k", "corrected")})
+    [one] = undo(world, taken).depending
+    name = made.opened.short_id
+    assert (one.upload_id, one.correction) == (made.opened.upload_id, True)
+    assert command_for(one) == f"import-pipeline undo {name}, then import-pipeline retry {name}"
+    undo(world, made)
+    world.load(world.take_over(made))
+    assert world.query(ROWS) == [("k", "corrected"), ("z", "first")]
