@@ -45,6 +45,7 @@ from import_pipeline.orchestration.tags import (
     PUBLISHING_POOL,
     imported_key,
     lane_of,
+    max_runtime,
     run_tags,
     undo_job_name,
     uploads_partitions,
@@ -234,13 +235,15 @@ def _tag_run(context: OpExecutionContext, row: UploadRow | None) -> None:
 
 
 def _tags(row: UploadRow) -> dict[str, str]:
+    """Those of an import; nothing but Dagster's run monitoring ends an undo that hangs."""
+    settings = load_settings()
     return run_tags(
         workspace=str(row.workspace),
         dataset=str(row.dataset),
         file_name=row.file_name,
-        lane=lane_of(row.size, load_settings().small_file_mb),
+        lane=lane_of(row.size, settings.small_file_mb),
         short_id=row.short_id,
-    )
+    ) | max_runtime(settings.max_hours)
 
 
 def _row(url: str, upload_id: str) -> UploadRow | None:
