@@ -66,30 +66,36 @@ def print_json(value: Any) -> None:
     print(harmless_json(json.dumps(value, default=_plain, ensure_ascii=False, indent=2)))
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> None:
+def print_table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    right: Sequence[str] = (),
+    to: Console | None = None,
+) -> None:
     """A table on standard output.
 
     Args:
         headers: column titles; `right`: those whose cells are numbers.
         rows: cells by position; None shows as an empty cell.
+        to: where it goes instead.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for header in headers:
         table.add_column(header, justify="right" if header in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(cell) for cell in row))
-    output().print(table)
+    (to or output()).print(table)
 
 
-def print_facts(facts: Iterable[tuple[str, object]]) -> None:
-    """Names and values, one a line; those without a value are left out."""
+def print_facts(facts: Iterable[tuple[str, object]], to: Console | None = None) -> None:
+    """Names and values, one a line, on standard output or `to`; those without a value are left out."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in facts:
         if value is not None and value != "":
             table.add_row(name, _cell(value))
-    output().print(table)
+    (to or output()).print(table)
 
 
 def size_text(size: int) -> str:

@@ -10,13 +10,23 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
 from import_pipeline.catalog.dataset import Dataset
-from import_pipeline.cli.console import print_facts, print_json, print_table, say, show_error, warn
+from import_pipeline.cli.console import (
+    messages,
+    output,
+    print_facts,
+    print_json,
+    print_table,
+    say,
+    show_error,
+    warn,
+)
 from import_pipeline.cli.exit_codes import FAILED, TROUBLE, exit_code
 from import_pipeline.cli.options import JsonOption
-from import_pipeline.errors import ConfigurationError, NotReimportable, NotUndoable
+from import_pipeline.errors import ConfigurationError, NotReimportable, NotUndoable, UndoBlocked
 from import_pipeline.ledger.rows import UploadRow
 from import_pipeline.records import UndoneUpload
 from import_pipeline.settings import Settings
@@ -58,18 +68,21 @@ def undo(
         row = choose_upload(conn, upload, only=True)
         rows = instead_of_archives(conn, [row], PUBLISHED_STATES)
     datasets = datasets_of(settings)
-    previews = [_preview(settings, one, datasets) for one in rows]
-    if not as_json:
-        _show_all(rows, previews)
-    if dry_run:
-        if as_json:
-            print_json([asdict(preview) for preview in previews])
-        return
-    if not yes and not _confirmed(len(rows)):
+    rows, previews, refused = _preview_all(settings, rows, datasets)
+    asking = not yes and not dry_run
+    if asking or not as_json:
+        _show_all(rows, previews, messages() if as_json else output())
+    if dry_run and as_json:
+        print_json([asdict(preview) for preview in previews])
+    if dry_run or not rows:
+        raise typer.Exit(TROUBLE if refused else 0)
+    if asking and not _confirmed(len(rows)):
         say("Nothing was changed.")
         raise typer.Exit(TROUBLE)
     failed = _launch_and_follow(settings, rows, datasets)
     _tell_undone(settings, rows, failed, as_json=as_json)
+    if refused:
+        raise typer.Exit(TROUBLE)
 
 
 def reimport(
@@ -115,6 +128,26 @@ def reimport(
         raise typer.Exit(code)
 
 
+def _preview_all(
+    settings: Settings, rows: Sequence[UploadRow], datasets: Mapping[str, Dataset]
+) -> tuple[list[UploadRow], list[UndoneUpload], int]:
+    """What an undo of each would do, of those that can be undone, and how many cannot.
+
+    A file of an archive that cannot is named, and does not keep the others from it.
+    """
+    kept, previews = [], []
+    for row in rows:
+        try:
+            previews.append(_preview(settings, row, datasets))
+            kept.append(row)
+        except (NotUndoable, UndoBlocked) as error:
+            if len(rows) == 1:
+                raise
+            say(f"{escape(row.upload_id)} cannot be undone:")
+            show_error(error)
+    return kept, previews, len(rows) - len(kept)
+
+
 def _preview(settings: Settings, row: UploadRow, datasets: Mapping[str, Dataset]) -> UndoneUpload:
     """What an undo would do: the undo itself, rolled back."""
     from import_pipeline.flow.loading.undoing import undo_upload
@@ -139,15 +172,17 @@ def _dataset_of(row: UploadRow, datasets: Mapping[str, Dataset]) -> Dataset:
     return datasets[row.dataset]
 
 
-def _show_all(rows: Sequence[UploadRow], previews: Sequence[UndoneUpload]) -> None:
+def _show_all(rows: Sequence[UploadRow], previews: Sequence[UndoneUpload], to: Console) -> None:
     """The previews; an upload that is undone as well lacks nothing afterwards."""
     going = {row.upload_id for row in rows}
     for row, preview in zip(rows, previews, strict=True):
         depending = tuple(one for one in preview.depending if one.upload_id not in going)
-        _show(row, replace(preview, depending=depending))
+        _show(row, replace(preview, depending=depending), to)
+    if len(rows) > 1:
+        say("Each is shown as if it alone were undone: rows that several of them wrote count for each.")
 
 
-def _show(row: UploadRow, preview: UndoneUpload) -> None:
+def _show(row: UploadRow, preview: UndoneUpload, to: Console) -> None:
     """One preview: what goes, what comes back, what stays and why, and who lacks rows afterwards."""
     print_facts(
         (
@@ -159,7 +194,8 @@ def _show(row: UploadRow, preview: UndoneUpload) -> None:
             ("rows left: referred to", preview.left.get("referenced") or None),
             ("overwritten since, stay", preview.overwritten or None),
             ("gone already", preview.gone or None),
-        )
+        ),
+        to,
     )
     for title, rows in (
         ("These rows stay:", left_table(preview)),
@@ -167,7 +203,7 @@ def _show(row: UploadRow, preview: UndoneUpload) -> None:
     ):
         if rows:
             say(f"\n{title}")
-            print_table(tuple(rows[0]), [tuple(one.values()) for one in rows], right=("row", "rows"))
+            print_table(tuple(rows[0]), [tuple(one.values()) for one in rows], right=("row", "rows"), to=to)
 
 
 def _confirmed(uploads: int) -> bool:

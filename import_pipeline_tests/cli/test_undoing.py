@@ -73,6 +73,7 @@ def test_an_undo_that_is_wanted_runs_in_dagster_and_says_what_it_did(typed, worl
         ("undo_leads", first, "leads_uploads")
     ]
     assert launched[0].tags["import_pipeline/workspace"] == "acme"
+    assert int(launched[0].tags["dagster/max_runtime"]) > 24 * 3600, "as of an import"
     assert get_upload(ledger, kept).state == "completed"
     assert "removed by the undo   2" in typed("status", first).out
 
@@ -100,6 +101,18 @@ def test_without_yes_it_asks_first(typed, world, launched, monkeypatch, answer, 
     assert asked == ["Undo it?"]
     assert done.exit_code == (0 if answer else 1)
     assert emails(world) == left
+
+
+def test_with_json_it_shows_beside_the_result_what_it_asks_about(typed, world, launched, monkeypatch):
+    """It asked, and nobody saw about what."""
+    load(world, "a.csv", "ana@x.example")
+    monkeypatch.setattr(undoing.typer, "confirm", lambda *_, **__: False)
+    monkeypatch.setattr(undoing, "_is_terminal", lambda: True)
+
+    done = typed("undo", "a.csv", "--json")
+
+    assert "rows taken out 1" in done.words
+    assert done.out == ""
 
 
 def test_where_nobody_can_be_asked_nothing_is_undone(typed, world, launched):
@@ -154,12 +167,33 @@ def test_an_archive_stands_for_the_published_files_in_it(typed, ledger, settings
         move(ledger, file.upload_id, state)
     asked = []
     monkeypatch.setattr(undoing, "_preview", lambda _settings, row, _datasets: asked.append(row) or None)
-    monkeypatch.setattr(undoing, "_show_all", lambda rows, previews: None)
+    monkeypatch.setattr(undoing, "_show_all", lambda rows, previews, to: None)
 
     typed("undo", "leads.zip", "--yes")
 
     assert {row.member for row in asked} == {"a.csv", "b.csv"}
     assert sorted(one.partition for one in launched) == sorted(row.upload_id for row in asked)
+
+
+def test_a_file_of_an_archive_that_cannot_be_undone_is_named_and_the_others_are(
+    typed, world, ledger, launched
+):
+    """Its days being over, the command stopped and did not say which file it was about."""
+    late, first, second = (load(world, f"{n}.csv", f"{n}@x.example") for n in "abc")
+    archive = add(ledger, "leads.zip")
+    move(ledger, archive, "running")
+    move(ledger, archive, "expanded")
+    ledger.execute("UPDATE imports.uploads SET parent = %s, member = file_name WHERE parent IS NULL"
+                   " AND upload_id <> %s", [archive, archive])  # fmt: skip
+    ledger.execute("UPDATE imports.uploads SET published_at = '2026-01-01' WHERE upload_id = %s", [late])
+
+    shown, done = typed("undo", "leads.zip", "--dry-run"), typed("undo", "leads.zip", "--yes")
+
+    assert (shown.exit_code, done.exit_code) == (1, 1)
+    assert f"{late} cannot be undone: Upload '{late}' was published at" in shown.words
+    assert "as if it alone were undone" in shown.words
+    assert sorted(one.partition for one in launched) == sorted([first, second])
+    assert emails(world) == ["a@x.example"]
 
 
 @pytest.fixture
