@@ -19,7 +19,7 @@ from import_pipeline.flow.loading.loaded import loaded_by
 from import_pipeline.flow.loading.references import references_to, touches
 from import_pipeline.flow.loading.refusals import refused_undo
 from import_pipeline.flow.loading.tables import TRANSACTION_SETTINGS, libpq_url, listed
-from import_pipeline.flow.loading.undo_tables import CLAIMS, FOUND, LEFT, PASSED, UndoTables
+from import_pipeline.flow.loading.undo_tables import CLAIMS, COVERED, FOUND, LEFT, PASSED, WRITTEN, UndoTables
 from import_pipeline.flow.reports.csv_lines import CSV_TYPE
 from import_pipeline.flow.reports.left_rows import left_rows_key, write_left_rows
 from import_pipeline.ledger.claims import lock_owned
@@ -38,6 +38,15 @@ from import_pipeline.records import LeftCode, LeftRow, UndoneUpload
 from import_pipeline.storage.store import Store
 
 LISTED_ROWS = 100
+_PLAIN_ROWS = sql.SQL(
+    "SELECT (SELECT count(*) FROM {found} WHERE entry IS NULL AND code IS NULL)"
+    " + (SELECT count(*) FROM {passed} WHERE own IS NULL AND same)"
+)
+_PLAIN_KEYS = sql.SQL(
+    "SELECT count(*) FROM (SELECT key FROM {found} JOIN {written} USING (tid)"
+    " WHERE entry IS NULL AND {found}.code IS NULL"
+    " UNION SELECT key FROM {passed} JOIN {covered} USING (entry) WHERE own IS NULL AND {passed}.same) AS k"
+)
 _TRIGGER = "look for triggers or rules on the table that drop or change rows."
 
 
@@ -206,17 +215,17 @@ class _Undoing:
     def _require_only_inserted_rows_go(self) -> None:
         """A row without an image was inserted: there cannot be more of them than were.
 
-        Without a key there may: an application may have copied rows.
+        Without a key there may: an application may have copied rows. In a table that was restored from a
+        backup, without the ledger, a row may be there again and in the image of who overwrote it, too.
         """
+        inserted = self.row.inserted or 0
         if not self.tables.loaded.key:
             return
-        (plain,) = self._one(
-            sql.SQL(
-                "SELECT (SELECT count(*) FROM {} WHERE entry IS NULL AND code IS NULL)"
-                " + (SELECT count(*) FROM {} WHERE own IS NULL AND same)"
-            ).format(FOUND, PASSED)
-        )
-        if plain > (self.row.inserted or 0):
+        tables = {"found": FOUND, "passed": PASSED, "written": WRITTEN, "covered": COVERED}
+        (plain,) = self._one(_PLAIN_ROWS.format(**tables))
+        if plain > inserted:
+            (plain,) = self._one(_PLAIN_KEYS.format(**tables))
+        if plain > inserted:
             raise self._unbalanced(
                 f"{plain} rows would go where {self.row.inserted} were inserted",
                 "its images do not fit its rows: report it.",

@@ -115,3 +115,15 @@ def test_a_value_that_a_row_which_stays_has_taken_since_still_blocks_the_undo_by
     with pytest.raises(UndoBlocked, match="one_place"):
         undo(world, made)
     assert everything(world) == before
+
+
+def test_in_a_table_that_was_restored_from_a_backup_uploads_are_undone_all_the_same(world: World) -> None:
+    """A row was there again and in an image too, so that two seemed to go where one was inserted."""
+    world.install(UPDATING)
+    first = loaded(world, UPDATING, thing("k", "first"), thing("l", "first"))
+    world.as_owner("CREATE TABLE sales AS SELECT * FROM things")
+    second = loaded(world, UPDATING, thing("k", "second"), at=TOMORROW)
+    world.as_owner("DELETE FROM things; INSERT INTO things SELECT * FROM sales")
+    assert numbers(undo(world, first)) == (2, 0, {}, 1, 0)
+    assert numbers(undo(world, second)) == (0, 0, {}, 0, 1)
+    assert world.query("SELECT code FROM things") == []
