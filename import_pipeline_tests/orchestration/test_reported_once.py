@@ -13,6 +13,7 @@ from import_pipeline.storage.bucket import Bucket
 from import_pipeline_tests.orchestration.conftest import World
 from import_pipeline_tests.orchestration.test_failing import KEY, run_three_batches
 from import_pipeline_tests.orchestration.test_limits import left_in_staging
+from import_pipeline_tests.orchestration.test_undoing import undo
 
 BEFORE = "E-mail;Nome\nana@exemplo.com;Ana\n"
 ROWS = f"{BEFORE}bia@exemplo.com;Bia\nsem arroba;B\n"
@@ -98,6 +99,29 @@ def test_a_materialization_told_once_more_says_what_the_first_one_said(
         assert first.metadata.keys() == again.metadata.keys()
         lasting = [name for name in first.metadata if not name.endswith((" link", "first rejects"))]
         assert [first.metadata[n] for n in lasting] == [again.metadata[n] for n in lasting]
+
+
+def test_an_upload_undone_after_its_report_is_not_told_of_as_imported_by_a_re_execution(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step began the upload anew, with nothing to import it by, and so it failed."""
+    world.put(KEY, ROWS)
+    world.tick(run=False)
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise StorageUnavailable("The bucket does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ending, "_delete_staged", broken)
+        failed = run_three_batches(world)
+    assert undo(world, world.upload(KEY)["upload_id"]).success
+    row = world.upload(KEY)
+
+    again = run_three_batches(world, ReexecutionOptions.from_failure(failed.run_id, world.instance))
+    assert again.success
+    assert outputs(world, again.run_id) == []
+    assert world.upload(KEY) == row
+    assert (row["state"], left_in_staging(world)) == ("undone", [])
 
 
 def test_a_duplicate_file_that_is_re_executed_before_its_report_gets_the_report_of_one(
