@@ -13,7 +13,7 @@ from import_pipeline.errors import NotReimportable
 from import_pipeline.flow.arrivals.originals import locate_original
 from import_pipeline.flow.arrivals.reimports import reimport_arrival
 from import_pipeline.ledger.members import archive_of
-from import_pipeline.ledger.reimports import record_reimport, reimports_of
+from import_pipeline.ledger.reimports import of_the_same_file, record_reimport, reimports_of
 from import_pipeline.ledger.rows import UploadRow
 from import_pipeline.ledger.states import PUBLISHED_STATES, RERUN_STATES
 from import_pipeline.storage.bucket import Bucket
@@ -55,14 +55,13 @@ def reimport(
         StorageUnavailable: the store does not answer.
     """
     _require_reimportable(row, dataset)
-    before = reimports_of(conn, row.upload_id)
-    under_way = [one for one in before if one.state in OPEN_STATES]
+    under_way = [one for one in reimports_of(conn, row.upload_id) if one.state in OPEN_STATES]
     if under_way:
         conn.commit()
         return _reimported(under_way[0], row, new=False)
     holder = archive_of(conn, row)
+    number = len(of_the_same_file(conn, row.upload_id))
     conn.commit()  # no transaction stays open while bytes are copied
-    number = len(before) + 1
     arrival = reimport_arrival(row, number)
     source = locate_original(bucket, holder)
     if source is None:

@@ -47,7 +47,9 @@ def test_a_reimport_brings_in_what_lacks_and_leaves_the_first_uploads_rows_and_c
     assert sorted(world.keys("archive/")) == sorted(keys), "two uploads never share an original"
     assert {world.get(key) for key in keys} == {LEADS.encode()}
     assert world.keys("uploads/") == [], "only people write there"
-    assert again(world, first["upload_id"]).upload_id != second.upload_id
+    of_first, of_second = again(world, first["upload_id"]), again(world, second.upload_id)
+    assert len({second.upload_id, of_first.upload_id, of_second.upload_id}) == 3
+    assert (of_first.new, of_second.new) == (True, True)
 
 
 def test_what_an_undo_took_from_another_file_comes_in_by_the_reimport_that_it_names(world: World) -> None:
