@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from import_pipeline.ledger.arrivals import (
@@ -79,6 +80,20 @@ def test_of_two_arrivals_that_share_a_short_id_the_older_is_recorded(conn, same_
     assert unrecorded(conn, [late, other, first]) == [late]
     assert record_arrivals(conn, [late]) == 0
     assert get_upload(conn, first.upload_id).identity == first.identity
+
+
+def test_the_ledger_itself_refuses_a_second_upload_of_a_short_id(conn):
+    """Two that are recorded at the same moment do not see each other."""
+    upload_id = add(conn)
+    with pytest.raises(psycopg.errors.UniqueViolation, match="uploads_short_id"):
+        conn.execute(
+            "INSERT INTO imports.uploads (upload_id, identity, short_id, workspace, dataset, bucket, key,"
+            " etag, size, last_modified, file_name, state) SELECT 'other', repeat('f', 64), short_id,"
+            " workspace, dataset, bucket, key, etag, size, last_modified, file_name, 'detected'"
+            " FROM imports.uploads"
+            " WHERE upload_id = %s",
+            [upload_id],
+        )
 
 
 def test_nothing_new_asks_nothing(conn):

@@ -52,8 +52,8 @@ def reimport_arrival(upload: Repeated, number: int) -> Arrival:
     updates keeps what newer files brought.
 
     Args:
-        number: 1 for the file's first reimport, whichever upload of that file is brought in again; part of the
-            identity, so that asking twice gives one upload.
+        number: 1 for the file's first reimport, whichever upload of that file is brought in again; part of
+            the identity, so that asking twice gives one upload.
     """
     # No path in an archive has a NUL, so no arrival of an object has this identity.
     found = identity(upload.listed, f"{upload.member}\0reimport {number}")
