@@ -63,8 +63,7 @@ def reason_of(error: psycopg.Error, dataset: Dataset) -> str:
     A trigger or function may quote the row, so its words are not repeated where a column is personal.
     """
     diag = error.diag
-    personal = any(column.personal for column in dataset.columns)
-    personal = personal or (dataset.unknown_columns == "keep" and dataset.personal_extra)
+    personal = dataset.has_personal or (dataset.unknown_columns == "keep" and dataset.personal_extra)
     # What a function raises has a context; one in C may not, but then it names no constraint or column.
     named = diag.constraint_name or diag.column_name or not isinstance(error, pg.IntegrityError)
     said_by_postgres = named and not diag.context and not isinstance(error, pg.RaiseException)
