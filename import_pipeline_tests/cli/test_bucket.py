@@ -1,6 +1,7 @@
 """`bucket apply`: our lifecycle rules on the emulator, those of others untouched."""
 
 import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,24 +150,32 @@ class Raw(io.BytesIO):
         yield self.read()
 
 
-def answering(client: Any, call: str, body: bytes, **headers: str) -> list[Any]:
-    """Have the client hear this instead of the store's answer; the requests it makes come into the list."""
-    heard: list[Any] = []
+@pytest.fixture
+def answering(root: Any) -> Iterator[Callable[..., list[Any]]]:
+    """Has root's client hear something else than the store's answer; gives the requests that it makes."""
+    registered: list[tuple[str, Any]] = []
 
-    def answer(request: Any, **_: Any) -> AWSResponse:
-        heard.append(request)
-        return AWSResponse("", 200, headers, Raw(body))
+    def register(call: str, body: bytes, **headers: str) -> list[Any]:
+        heard: list[Any] = []
 
-    client.meta.events.register(f"before-send.s3.{call}", answer)
-    return heard
+        def answer(request: Any, **_: Any) -> AWSResponse:
+            heard.append(request)
+            return AWSResponse("", 200, headers, Raw(body))
+
+        registered.append((f"before-send.s3.{call}", answer))
+        root.meta.events.register(*registered[-1])
+        return heard
+
+    yield register
+    for event, answer in registered:
+        root.meta.events.unregister(event, answer)
 
 
-def test_the_size_below_which_nothing_moves_is_written_back(services, bucket_name):
-    root = services.aws.client("s3")
+def test_the_size_below_which_nothing_moves_is_written_back(root, answering, bucket_name):
     name = "x-amz-transition-default-minimum-object-size"
     body = b"<LifecycleConfiguration></LifecycleConfiguration>"
-    answering(root, "GetBucketLifecycleConfiguration", body, **{name: "varies_by_storage_class"})
-    written = answering(root, "PutBucketLifecycleConfiguration", b"")
+    answering("GetBucketLifecycleConfiguration", body, **{name: "varies_by_storage_class"})
+    written = answering("PutBucketLifecycleConfiguration", b"")
     wanted = wanted_rules({ARCHIVE: 9}, unfinished_days=8, version_days=7)
 
     apply_rules(root, bucket_name, plan_rules(read_rules(root, bucket_name), wanted))
@@ -174,14 +183,13 @@ def test_the_size_below_which_nothing_moves_is_written_back(services, bucket_nam
     assert written[0].headers[name] == b"varies_by_storage_class"
 
 
-def test_rules_with_parts_that_would_be_lost_are_refused(services, bucket_name):
+def test_rules_with_parts_that_would_be_lost_are_refused(root, answering, bucket_name):
     """What a store answers that knows more of lifecycles than this boto3."""
-    root = services.aws.client("s3")
     body = (
         b"<LifecycleConfiguration><Rule><ID>x</ID><Filter><Prefix>logs/</Prefix></Filter>"
         b"<Status>Enabled</Status><Freezing><Days>3</Days></Freezing></Rule></LifecycleConfiguration>"
     )
-    answering(root, "GetBucketLifecycleConfiguration", body)
+    answering("GetBucketLifecycleConfiguration", body)
 
     with pytest.raises(ConfigurationError, match=r"does not know: Freezing\."):
         read_rules(root, bucket_name)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from import_pipeline.flow.loading.undoing import undo_upload
-from import_pipeline.orchestration import ending, steps
+from import_pipeline.orchestration import originals, steps
 from import_pipeline.orchestration.resources import build_resources
 from import_pipeline_tests.orchestration.conftest import World
 
@@ -94,8 +94,10 @@ def test_files_on_every_page_of_the_listing_are_in_the_ledger_after_one_tick(wor
     for number in range(7):
         world.put(f"uploads/w{number % 3}/leads/{number}.csv", one_lead(number))
     client.meta.events.register("before-parameter-build.s3.ListObjectsV2", two_a_page)
-
-    world.evaluate()
+    try:
+        world.evaluate()
+    finally:
+        client.meta.events.unregister("before-parameter-build.s3.ListObjectsV2", two_a_page)
 
     assert len(set(pages)) == 4
     assert world.sql("SELECT count(*) AS n FROM imports.uploads") == [{"n": 7}]
@@ -155,7 +157,7 @@ def test_a_key_overwritten_after_it_was_read_imports_both_files(
 ) -> None:
     """The newer file is neither moved away nor deleted in the older one's place."""
     world.put(KEY, LEADS)
-    _before_the_first(monkeypatch, ending, "archive_original", lambda: world.put(KEY, MORE))
+    _before_the_first(monkeypatch, originals, "archive_original", lambda: world.put(KEY, MORE))
     (request,) = world.tick()
     assert world.get(KEY) == MORE.encode()
 
