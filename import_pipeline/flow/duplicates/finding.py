@@ -1,12 +1,13 @@
 """Finds valid rows of one file that share a key: which of them counts, and which lose to it.
 
 Only the file is looked at; what is in the table already is PostgreSQL's to say, in the publish
-transaction. DuckDB does it, on disk when memory ends.
+transaction. DuckDB does it, on disk when memory ends; of few rows Arrow says first whether any key comes
+again.
 """
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -21,6 +22,8 @@ FILE_NAME = "duplicates.parquet"
 # Rows of one group of the result's Parquet: what a reader of it holds in memory at once.
 _ROWS_PER_GROUP = 50_000
 _ROWS_PER_STATEMENT = 100_000
+# Below that, opening a database takes longer than grouping the keys.
+_FEW_ROWS = 20_000
 # What one pass of the search takes; with its hash tables, what goes beyond the limit spills.
 _BYTES_PER_PASS = 256 * 1024 * 1024
 _BYTES_PER_ROW = 32
@@ -44,18 +47,49 @@ def find_duplicates(
     """
     started = time.monotonic()
     rows, target = 0, ""
-    written = (key for key in keys if key)
-    first = next(written, None)  # of a dataset without a key there is none
-    if first is not None:
+    seen: list[str] = []
+    parts = _read(_noted(filter(None, keys), seen), dataset, store)
+    begin = _beginning(parts)  # of a dataset without a key there is none
+    if _may_repeat(begin, dataset):
         with tempfile.TemporaryDirectory(prefix="import_pipeline_") as name:
             found = Path(name) / FILE_NAME
             with _scratch(Path(name), memory_limit) as connection:
-                _gather(connection, chain([first], written), dataset, store)
+                _gather(connection, chain(begin, parts), lambda: _read(seen, dataset, store), dataset)
                 rows = _search(connection, dataset, found)
             if rows:
                 target = f"{staging}{FILE_NAME}"
                 store.put_file(target, found)
     return FoundDuplicates(key=target, rows=rows, seconds=time.monotonic() - started)
+
+
+def _read(keys: Iterable[str], dataset: Dataset, store: Store) -> Iterator[pa.Table]:
+    for key in keys:
+        yield store.get_table(key, ["_row_number", *dataset.key])
+
+
+def _beginning(parts: Iterator[pa.Table]) -> list[pa.Table]:
+    """The first parts: all of them, or so many that they have more than few rows."""
+    begin: list[pa.Table] = []
+    for part in parts:
+        begin.append(part)
+        if _rows(begin) > _FEW_ROWS:
+            break
+    return begin
+
+
+def _may_repeat(begin: list[pa.Table], dataset: Dataset) -> bool:
+    """False if the file has few rows and each key once. DuckDB takes -0.0 for 0.0, Arrow does not."""
+    rows = _rows(begin)
+    if not rows:
+        return False
+    keys = pa.concat_tables(begin).select(dataset.key)
+    if rows > _FEW_ROWS or any(pa.types.is_floating(kind) for kind in keys.schema.types):
+        return True
+    return bool(keys.group_by(list(dataset.key), use_threads=False).aggregate([]).num_rows < rows)
+
+
+def _rows(parts: Iterable[pa.Table]) -> int:
+    return sum(part.num_rows for part in parts)
 
 
 def _scratch(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
@@ -74,18 +108,23 @@ def _scratch(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
 
 
 def _gather(
-    connection: duckdb.DuckDBPyConnection, keys: Iterable[str], dataset: Dataset, store: Store
+    connection: duckdb.DuckDBPyConnection,
+    parts: Iterable[pa.Table],
+    once_more: Callable[[], Iterable[pa.Table]],
+    dataset: Dataset,
 ) -> None:
     """The keys that may occur again in the table `keys`: those whose hash does. A batch at a time.
 
     Nearly all keys of nearly all files occur once, and 8 bytes tell so.
+
+    Args:
+        parts: `_row_number` and key of all batches; `once_more` reads them again.
     """
-    names = ["_row_number", *dataset.key]
-    columns, of_key = ", ".join(map(_quoted, names)), ", ".join(map(_quoted, dataset.key))
+    columns = ", ".join(map(_quoted, ["_row_number", *dataset.key]))
+    of_key = ", ".join(map(_quoted, dataset.key))
     connection.execute("CREATE TABLE hashes (h UBIGINT)")
     connection.execute("CREATE TABLE again (h UBIGINT)")
-    seen: list[str] = []
-    for rows in _together(_noted(keys, seen), names, store):
+    for rows in _together(parts):
         connection.register("part", rows)
         connection.execute(f"CREATE TABLE IF NOT EXISTS keys AS SELECT {columns} FROM part LIMIT 0")  # noqa: S608 - identifiers are quoted
         connection.execute(f"INSERT INTO hashes SELECT hash({of_key}) FROM part")  # noqa: S608
@@ -100,7 +139,7 @@ def _gather(
     connection.execute("DROP TABLE hashes")
     if not connection.execute("SELECT count(*) FROM again").fetchall()[0][0]:
         return
-    for rows in _together(seen, names, store):
+    for rows in _together(once_more()):
         connection.register("part", rows)
         connection.execute(
             f"INSERT INTO keys SELECT {columns} FROM part WHERE hash({of_key}) IN (SELECT h FROM again)"  # noqa: S608
@@ -114,12 +153,12 @@ def _noted(keys: Iterable[str], seen: list[str]) -> Iterator[str]:
         yield key
 
 
-def _together(keys: Iterable[str], names: list[str], store: Store) -> Iterator[pa.Table]:
+def _together(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """The keys of the batches, small ones several at a time: a statement costs as much as 20,000 rows."""
     waiting: list[pa.Table] = []
-    for key in keys:
-        waiting.append(store.get_table(key, names))
-        if sum(rows.num_rows for rows in waiting) >= _ROWS_PER_STATEMENT:
+    for part in parts:
+        waiting.append(part)
+        if _rows(waiting) >= _ROWS_PER_STATEMENT:
             yield pa.concat_tables(waiting)
             waiting = []
     if waiting:

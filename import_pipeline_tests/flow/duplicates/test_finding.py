@@ -75,6 +75,19 @@ def test_keys_of_other_types_than_text_are_compared_by_value(tmp_path):
     assert _find(tmp_path, _dataset("maker", "price"), [rows]) == [(3, 2)]
 
 
+def test_minus_zero_is_zero(tmp_path):
+    """To PostgreSQL and DuckDB, but not to Arrow."""
+    store = LocalStore(tmp_path)
+    store.put_table("k", pa.table({"_row_number": [2, 3, 4], "maker": [0.0, -0.0, 1.0]}))
+    found = find_duplicates(["k"], _dataset("maker"), store=store, staging="", memory_limit="256MB")
+    assert store.get_table(found.key)["_row_number"].to_pylist() == [3]
+
+
+def test_few_keys_of_which_none_comes_again_need_no_database(tmp_path, monkeypatch):
+    monkeypatch.setattr(finding, "_scratch", lambda *_: pytest.fail("40 ms for nothing"))
+    assert _find(tmp_path, _dataset("maker"), [[("a",)], [("b",), ("A",)]]) == []
+
+
 @pytest.mark.parametrize("batches", [[], [[]], [[], [("a",)], []]], ids=["none", "empty", "one row"])
 def test_without_repeats_there_is_no_object(tmp_path, batches):
     assert _find(tmp_path, _dataset("maker"), batches) == []
@@ -109,10 +122,14 @@ PAIR = st.tuples(st.text("ab|é", max_size=2), st.text("ab|", max_size=2))
 KEYS = st.lists(st.lists(PAIR, max_size=6), max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
-@given(KEYS, st.sampled_from(["first", "last"]))
-def test_exactly_one_row_of_each_key_is_left(tmp_path_factory, batches, winner):
-    found = _find(tmp_path_factory.mktemp("s"), _dataset("maker", "number", winner=winner), batches)
+@settings(max_examples=30, deadline=None)
+@given(KEYS, st.sampled_from(["first", "last"]), st.sampled_from([0, 4, 20_000]))
+def test_exactly_one_row_of_each_key_is_left(tmp_path_factory, batches, winner, few):
+    """Whether Arrow looks at all keys, at the first batches only, or at none."""
+    dataset = _dataset("maker", "number", winner=winner)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finding, "_FEW_ROWS", few)
+        found = _find(tmp_path_factory.mktemp("s"), dataset, batches)
     rows = dict(enumerate((row for batch in batches for row in batch), start=2))
     winners: dict[tuple[str, str], int] = {}
     for number in rows if winner == "last" else reversed(rows):
