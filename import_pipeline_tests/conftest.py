@@ -185,8 +185,7 @@ def bucket_name(services: SharedServices) -> Iterator[str]:
     """An empty bucket of this test's own, that the pipeline's user may use."""
     name = f"test-{secrets.token_hex(6)}"
     root = services.aws.client("s3")
-    local_aws.create_bucket(services.aws, name)
-    local_aws.allow_bucket(services.aws, name)
+    root.create_bucket(Bucket=name)
     yield name
     for page in root.get_paginator("list_object_versions").paginate(Bucket=name):
         versions = page.get("Versions", []) + page.get("DeleteMarkers", [])
@@ -194,7 +193,6 @@ def bucket_name(services: SharedServices) -> Iterator[str]:
         if objects:
             root.delete_objects(Bucket=name, Delete={"Objects": objects, "Quiet": True})
     root.delete_bucket(Bucket=name)
-    services.aws.client("iam").delete_user_policy(UserName=local_aws.PIPELINE_USER, PolicyName=name)
 
 
 @pytest.fixture
@@ -237,6 +235,7 @@ def _started() -> Iterator[RunningServices]:
     with tempfile.TemporaryDirectory(prefix="import-pipeline-") as folder:
         Path(folder).chmod(0o755)
         with start_services(Settings(home=Path(folder)), fast=True) as running:
+            local_aws.allow_bucket(running.aws, "test-*")
             yield running
 
 
