@@ -20,7 +20,7 @@ from import_pipeline.storage.bucket import Bucket
 from import_pipeline.storage.places import UPLOADS
 
 # A slice of a listing: the tick that holds it stays under 20 s and 300 MB.
-LISTED_OBJECTS = 25_000
+LISTED_OBJECTS = 15_000
 PAGE = 1_000
 LISTING_SECONDS = 5.0
 NOTICING_SECONDS = 10.0  # with the recording of what is new
